@@ -1,0 +1,15 @@
+# Run at each build: fills TEMPLATE with VERSION and the commit of SOURCE_DIR into OUTPUT, only if that changes OUTPUT.
+set(COMMIT unknown)
+find_program(git git NO_CACHE)
+if(git AND EXISTS ${SOURCE_DIR}/.git)
+  execute_process(COMMAND ${git} -C ${SOURCE_DIR} rev-parse --short=12 HEAD RESULT_VARIABLE failed OUTPUT_VARIABLE head
+                  OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  if(NOT failed)
+    set(COMMIT ${head})
+    execute_process(COMMAND ${git} -C ${SOURCE_DIR} diff-index --quiet HEAD -- RESULT_VARIABLE modified ERROR_QUIET)
+    if(modified)
+      string(APPEND COMMIT "-modified")
+    endif()
+  endif()
+endif()
+configure_file(${TEMPLATE} ${OUTPUT} @ONLY)

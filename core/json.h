@@ -1,0 +1,19 @@
+#pragma once
+// JSON for the run folder and the verbs' --json. The library's name is spelled here and nowhere else.
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace genzoo {
+
+/// An ordered JSON value: keys keep the order in which they were written.
+using Json = nlohmann::ordered_json;
+
+/// Parses text; throws RunError naming `where` and the position of the mistake.
+Json parse_json(const std::string& text, const std::string& where);
+
+/// A number for JSON: null when it is not finite (JSON has no NaN).
+Json finite_or_null(double value);
+
+}  // namespace genzoo
