@@ -8,7 +8,7 @@
 //   };
 //
 // and that list reads, checks, writes back and documents. Every mistake in a file is reported at once, as
-// `FILE:LINE:COL: error: ...; did you mean ...?`. No YAML type appears here: yaml-cpp is seen in config_source.cpp only.
+// `FILE:LINE:COL: error: ...; did you mean ...?`. No YAML type appears here: config_source.cpp alone sees yaml-cpp.
 
 #include <concepts>
 #include <cstdint>
@@ -51,7 +51,7 @@ concept Config = requires(T& t, Fields& f) { t.fields(f); };
 struct Alternative {
   std::string name;
   std::string doc;
-  std::function<void()> select;        ///< makes it the current one, with its defaults
+  std::function<void()> select;         ///< makes it the current one, with its defaults
   std::function<void(Fields&)> fields;  ///< lists the settings of the current one; call after select
 };
 
