@@ -1,0 +1,78 @@
+#include "models/layers.h"
+
+#include <torch/utils.h>
+
+#include <cmath>
+
+namespace genzoo {
+namespace {
+
+/// Uniform in +-1 / sqrt(fan_in).
+Tensor uniform_fan_in(at::IntArrayRef size, int64_t fan_in, Rng& init) {
+  const double bound = 1.0 / std::sqrt(static_cast<double>(fan_in));
+  return init.uniform(size) * (2 * bound) - bound;
+}
+
+}  // namespace
+
+LinearImpl::LinearImpl(int64_t in, int64_t out, Rng& init, bool with_bias)
+    : weight(register_parameter("weight", uniform_fan_in({out, in}, in, init))) {
+  if (with_bias) bias = register_parameter("bias", uniform_fan_in({out}, in, init));
+}
+
+Tensor LinearImpl::forward(const Tensor& x) { return at::linear(x, weight, bias); }
+
+Conv2dImpl::Conv2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init) : geometry_(geometry) {
+  const int64_t k = geometry.kernel;
+  weight = register_parameter("weight", uniform_fan_in({out, in, k, k}, in * k * k, init));
+  if (geometry.bias) bias = register_parameter("bias", uniform_fan_in({out}, in * k * k, init));
+}
+
+Tensor Conv2dImpl::forward(const Tensor& x) {
+  return at::conv2d(x, weight, bias, geometry_.stride, geometry_.padding);
+}
+
+ConvTranspose2dImpl::ConvTranspose2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init)
+    : geometry_(geometry) {
+  const int64_t k = geometry.kernel;
+  // PyTorch takes dimension 1 of the transposed weight for its fan-in: out, not in.
+  weight = register_parameter("weight", uniform_fan_in({in, out, k, k}, out * k * k, init));
+  if (geometry.bias) bias = register_parameter("bias", uniform_fan_in({out}, out * k * k, init));
+}
+
+Tensor ConvTranspose2dImpl::forward(const Tensor& x) {
+  return at::conv_transpose2d(x, weight, bias, geometry_.stride, geometry_.padding);
+}
+
+BatchNormImpl::BatchNormImpl(int64_t channels, double eps)
+    : weight(register_parameter("weight", torch::ones({channels}))),
+      bias(register_parameter("bias", torch::zeros({channels}))),
+      running_mean(register_buffer("running_mean", torch::zeros({channels}))),
+      running_var(register_buffer("running_var", torch::ones({channels}))),
+      eps_(eps) {}
+
+Tensor BatchNormImpl::forward(const Tensor& x) {
+  return at::batch_norm(x, weight, bias, running_mean, running_var, is_training(), /*momentum=*/0.1, eps_,
+                        /*cudnn_enabled=*/true);
+}
+
+LayerNormImpl::LayerNormImpl(int64_t dim, bool with_bias, double eps)
+    : weight(register_parameter("weight", torch::ones({dim}))), eps_(eps) {
+  if (with_bias) bias = register_parameter("bias", torch::zeros({dim}));
+}
+
+Tensor LayerNormImpl::forward(const Tensor& x) {
+  return at::layer_norm(x, {weight.size(0)}, weight, bias, eps_);
+}
+
+EmbeddingImpl::EmbeddingImpl(int64_t count, int64_t dim, double std, Rng& init)
+    : weight(register_parameter("weight", init.normal({count, dim}) * std)) {}
+
+Tensor EmbeddingImpl::forward(const Tensor& index) { return at::embedding(weight, index); }
+
+void fill_normal(const Tensor& parameter, double mean, double std, Rng& init) {
+  const torch::NoGradGuard no_grad;
+  parameter.copy_(init.normal(parameter.sizes()) * std + mean);
+}
+
+}  // namespace genzoo

@@ -1,0 +1,106 @@
+#pragma once
+// The layers every family builds from. They compute what torch::nn's layers of the same name compute and name their
+// parameters alike, but draw their initial values from an explicit Rng (torch::nn's constructors draw from LibTorch's
+// default generator).
+//
+// Default initialization, as in PyTorch: weights and biases uniform in +-1 / sqrt(fan_in).
+
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include <cstdint>
+
+#include "core/random.h"
+
+namespace genzoo {
+
+/// y = x W^T + b over the last dimension: (..., in) -> (..., out).
+class LinearImpl final : public torch::nn::Module {
+ public:
+  LinearImpl(int64_t in, int64_t out, Rng& init, bool with_bias = true);
+  Tensor forward(const Tensor& x);
+
+  Tensor weight;  ///< (out, in)
+  Tensor bias;    ///< (out), or undefined
+};
+TORCH_MODULE(Linear);
+
+/// Geometry of a square convolution.
+struct ConvGeometry {
+  int64_t kernel = 3;
+  int64_t stride = 1;
+  int64_t padding = 0;
+  bool bias = true;
+};
+
+/// (B, in, H, W) -> (B, out, H', W').
+class Conv2dImpl final : public torch::nn::Module {
+ public:
+  Conv2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init);
+  Tensor forward(const Tensor& x);
+
+  Tensor weight;  ///< (out, in, K, K)
+  Tensor bias;    ///< (out), or undefined
+
+ private:
+  ConvGeometry geometry_;
+};
+TORCH_MODULE(Conv2d);
+
+/// The transpose of a convolution: (B, in, H, W) -> (B, out, (H - 1) stride - 2 padding + K, ...).
+class ConvTranspose2dImpl final : public torch::nn::Module {
+ public:
+  ConvTranspose2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init);
+  Tensor forward(const Tensor& x);
+
+  Tensor weight;  ///< (in, out, K, K)
+  Tensor bias;    ///< (out), or undefined
+
+ private:
+  ConvGeometry geometry_;
+};
+TORCH_MODULE(ConvTranspose2d);
+
+/// Batch normalization over every dimension but the second. Ioffe & Szegedy (2015). Running statistics with momentum
+/// 0.1 stand in for the batch's in eval mode.
+class BatchNormImpl final : public torch::nn::Module {
+ public:
+  explicit BatchNormImpl(int64_t channels, double eps = 1e-5);
+  Tensor forward(const Tensor& x);  ///< (B, C) or (B, C, H, W), same size out
+
+  Tensor weight, bias;               ///< (C)
+  Tensor running_mean, running_var;  ///< (C), buffers
+
+ private:
+  double eps_;
+};
+TORCH_MODULE(BatchNorm);
+
+/// Layer normalization over the last dimension. Ba et al. (2016).
+class LayerNormImpl final : public torch::nn::Module {
+ public:
+  explicit LayerNormImpl(int64_t dim, bool with_bias = true, double eps = 1e-5);
+  Tensor forward(const Tensor& x);  ///< (..., dim)
+
+  Tensor weight;  ///< (dim)
+  Tensor bias;    ///< (dim), or undefined
+
+ private:
+  double eps_;
+};
+TORCH_MODULE(LayerNorm);
+
+/// A table of vectors: indices (...) int64 -> (..., dim). Drawn from N(0, std^2).
+class EmbeddingImpl final : public torch::nn::Module {
+ public:
+  EmbeddingImpl(int64_t count, int64_t dim, double std, Rng& init);
+  Tensor forward(const Tensor& index);
+
+  Tensor weight;  ///< (count, dim)
+};
+TORCH_MODULE(Embedding);
+
+/// Replaces a parameter's values by draws from N(mean, std^2), in place and without a graph.
+void fill_normal(const Tensor& parameter, double mean, double std, Rng& init);
+
+}  // namespace genzoo

@@ -1,0 +1,24 @@
+#include "models/model.h"
+
+namespace genzoo {
+
+std::vector<std::string> Abilities::names() const {
+  const auto claimed = [](LikelihoodKind kind) { return kind == LikelihoodKind::exact ? "exact" : "lower_bound"; };
+  std::vector<std::string> names;
+  if (sample) names.emplace_back("sample");
+  if (log_prob && likelihood.kind) names.push_back(std::string("log_prob (") + claimed(*likelihood.kind) + ")");
+  if (token_log_prob) names.emplace_back("token_log_prob (exact)");
+  if (generate) names.emplace_back("generate");
+  if (encode) names.emplace_back("encode");
+  if (decode) names.emplace_back("decode");
+  if (reconstruct) names.emplace_back("reconstruct");
+  return names;
+}
+
+int64_t parameter_count(const torch::nn::Module& module) {
+  int64_t count = 0;
+  for (const Tensor& parameter : module.parameters()) count += parameter.numel();
+  return count;
+}
+
+}  // namespace genzoo

@@ -1,0 +1,193 @@
+#pragma once
+// What a model can do, as the compiler sees it and as the tools ask for it.
+//
+// A model is a plain torch::nn::Module. It has an ability by having the member function and lacks it by not having
+// it: no base class makes promises for it and nothing throws "not implemented". The concepts below name the
+// abilities; abilities_of() erases them once, into a record of possibly empty functions computed from the type.
+//
+// All abilities carry data as stored: uint8 pixels, float32 vectors, int64 tokens. The model maps them itself and
+// counts its map's log-determinant. All draws come from the Rng handed in. Probabilities are per example: (B), nats,
+// summed over the event.
+
+#include <torch/nn/module.h>
+#include <torch/utils.h>
+
+#include <concepts>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/config.h"
+#include "core/random.h"
+#include "data/dataset.h"
+
+namespace genzoo {
+
+/// Named numbers for the log: scalar tensors, detached; nobody calls .item() until a line is printed.
+using Terms = std::map<std::string, Tensor>;
+
+/// A scalar to minimize and the terms it is made of.
+struct Loss {
+  Tensor total;  ///< ()  mean over the batch, nats per example (of text: per token)
+  Terms terms;   ///< ()  each, detached
+};
+
+/// The step of a loss evaluated outside training: annealed weights have their final values.
+inline constexpr int64_t kAfterTraining = std::numeric_limits<int64_t>::max();
+
+/// What log_prob means for a model's own data.
+enum class LikelihoodKind { exact, lower_bound };
+
+/// Whether a model has a likelihood of its data, and of which kind.
+struct LikelihoodClaim {
+  std::optional<LikelihoodKind> kind;
+  std::string detail;  ///< how it is computed; when there is no kind: why there is none, a sentence
+};
+
+/// How samples are drawn.
+struct SampleOptions {
+  double temperature = 1.0;  ///< scales the base noise of a flow, divides the logits of a language model
+  bool mean = false;         ///< the mean of p(x|z) instead of a draw from it
+};
+
+/// How text is continued.
+struct GenerateOptions {
+  int64_t tokens = 256;
+  double temperature = 1.0;
+  int64_t top_k = 0;    ///< draw from the k likeliest only; 0: all
+  double top_p = 1.0;   ///< draw from the smallest set of probability >= p. Holtzman et al. (2020)
+  bool greedy = false;  ///< the likeliest token, always
+  bool cache = true;    ///< keep keys and values of earlier tokens; false computes the same without
+};
+
+// clang-format off
+template <class M> concept HasLoss = requires(M& m, const Batch& b, Rng& rng, int64_t step) {
+  { m.loss(b, rng, step) } -> std::same_as<Loss>; };
+
+/// Two players, each with a loss of its own; there is no single number to minimize.
+template <class M> concept HasAdversarialLoss = requires(M& m, const Batch& b, const Tensor& fake, int64_t n, Rng& rng) {
+  { m.generate_fake(n, rng) } -> std::same_as<Tensor>;               // (n, ...) as the discriminator sees them
+  { m.discriminator_loss(b, fake, rng) } -> std::same_as<Loss>;
+  { m.generator_loss(fake, rng) } -> std::same_as<Loss>;
+  { m.n_critic() } -> std::same_as<int64_t>;                          // discriminator updates a generator update
+  m.generator->parameters();
+  m.discriminator->parameters(); };
+
+template <class M> concept HasSample = requires(M& m, int64_t n, Rng& rng, const SampleOptions& o) {
+  { m.sample(n, rng, o) } -> std::same_as<Tensor>; };                 // as stored: uint8 images, float32 vectors
+
+/// log p(x), or a bound or k-draw estimate of it, whichever likelihood() claims.
+template <class M> concept HasLogProb = requires(M& m, const Tensor& x, int64_t k, Rng& rng) {
+  { m.log_prob(x, k, rng) } -> std::same_as<Tensor>;                  // (B), nats
+  { m.likelihood() } -> std::same_as<LikelihoodClaim>; };
+
+/// log p(y_t | x_<=t) of every token.
+template <class M> concept HasTokenLogProb = requires(M& m, const Tensor& x, const Tensor& y) {
+  { m.token_log_prob(x, y) } -> std::same_as<Tensor>;                 // (B, T), nats
+  { m.context() } -> std::same_as<int64_t>; };
+
+template <class M> concept HasGenerate = requires(M& m, const Tensor& prompt, const GenerateOptions& o, Rng& rng) {
+  { m.generate(prompt, o, rng) } -> std::same_as<Tensor>; };          // prompt (B, P) -> (B, P + tokens)
+
+template <class M> concept HasEncode = requires(M& m, const Tensor& x) { { m.encode_latent(x) } -> std::same_as<Tensor>; };
+template <class M> concept HasDecode = requires(M& m, const Tensor& z) {
+  { m.decode_latent(z) } -> std::same_as<Tensor>;                     // (B, *latent_shape) -> x as stored
+  { m.latent_shape() } -> std::same_as<std::vector<int64_t>>; };
+template <class M> concept HasReconstruct = requires(M& m, const Tensor& x) { { m.reconstruct(x) } -> std::same_as<Tensor>; };
+// clang-format on
+
+/// The two players of an adversarial model, their types forgotten.
+struct AdversarialGame {
+  std::function<Tensor(int64_t n, Rng&)> generate_fake;
+  std::function<Loss(const Batch&, const Tensor& fake, Rng&)> discriminator_loss;
+  std::function<Loss(const Tensor& fake, Rng&)> generator_loss;
+  int64_t n_critic = 1;
+  std::shared_ptr<torch::nn::Module> generator, discriminator;
+};
+
+/// The abilities at run time, for trainers and tools. An empty function is an ability the model lacks.
+struct Abilities {
+  std::function<Loss(const Batch&, Rng&, int64_t step)> loss;
+  std::optional<AdversarialGame> game;
+  std::function<Tensor(int64_t n, Rng&, const SampleOptions&)> sample;
+  bool samples_have_mean = false;         ///< SampleOptions::mean means something
+  bool samples_have_temperature = false;  ///< SampleOptions::temperature means something
+  std::function<Tensor(const Tensor& x, int64_t k, Rng&)> log_prob;  ///< (B), nats
+  LikelihoodClaim likelihood;             ///< without a kind: log_prob is empty and detail says why
+  std::function<Tensor(const Tensor& x, const Tensor& y)> token_log_prob;  ///< (B, T), nats
+  int64_t context = 0;                    ///< tokens a language model sees; 0: not a language model
+  std::function<Tensor(const Tensor& prompt, const GenerateOptions&, Rng&)> generate;
+  std::function<Tensor(const Tensor& x)> encode;
+  std::function<Tensor(const Tensor& z)> decode;
+  std::vector<int64_t> latent_shape;
+  std::function<Tensor(const Tensor& x)> reconstruct;
+
+  std::vector<std::string> names() const;  ///< of what it can do: "sample", "log_prob (lower_bound)", ...
+};
+
+template <class M>
+Abilities abilities_of(const std::shared_ptr<M>& m) {
+  static_assert(HasLoss<M> != HasAdversarialLoss<M>, "a model has either loss(), or a loss for each of two players");
+  Abilities a;
+  if constexpr (HasLoss<M>) a.loss = [m](const Batch& b, Rng& rng, int64_t step) { return m->loss(b, rng, step); };
+  if constexpr (HasAdversarialLoss<M>) {
+    a.game = AdversarialGame{
+        [m](int64_t n, Rng& rng) { return m->generate_fake(n, rng); },
+        [m](const Batch& b, const Tensor& fake, Rng& rng) { return m->discriminator_loss(b, fake, rng); },
+        [m](const Tensor& fake, Rng& rng) { return m->generator_loss(fake, rng); },
+        m->n_critic(), m->generator.ptr(), m->discriminator.ptr()};
+  }
+  if constexpr (HasSample<M>) {
+    a.sample = [m](int64_t n, Rng& rng, const SampleOptions& o) { return m->sample(n, rng, o); };
+    if constexpr (requires { M::kSamplesHaveMean; }) a.samples_have_mean = M::kSamplesHaveMean;
+    if constexpr (requires { M::kSamplesHaveTemperature; }) a.samples_have_temperature = M::kSamplesHaveTemperature;
+  }
+  if constexpr (HasLogProb<M>) {
+    a.likelihood = m->likelihood();
+    if (a.likelihood.kind) a.log_prob = [m](const Tensor& x, int64_t k, Rng& rng) { return m->log_prob(x, k, rng); };
+  } else {
+    a.likelihood.detail = M::kNoLikelihood;
+  }
+  if constexpr (HasTokenLogProb<M>) {
+    a.token_log_prob = [m](const Tensor& x, const Tensor& y) { return m->token_log_prob(x, y); };
+    a.context = m->context();
+  }
+  if constexpr (HasGenerate<M>) {
+    a.generate = [m](const Tensor& prompt, const GenerateOptions& o, Rng& rng) { return m->generate(prompt, o, rng); };
+  }
+  if constexpr (HasEncode<M>) a.encode = [m](const Tensor& x) { return m->encode_latent(x); };
+  if constexpr (HasDecode<M>) {
+    a.decode = [m](const Tensor& z) { return m->decode_latent(z); };
+    a.latent_shape = m->latent_shape();
+  }
+  if constexpr (HasReconstruct<M>) a.reconstruct = [m](const Tensor& x) { return m->reconstruct(x); };
+  return a;
+}
+
+/// A model, its type forgotten: the module for parameters and devices, the record for everything else.
+struct AnyModel {
+  std::string family;
+  std::shared_ptr<torch::nn::Module> module;
+  Abilities can;
+};
+
+int64_t parameter_count(const torch::nn::Module& module);
+
+/// While it lives, the module evaluates: eval mode and no gradients; both as before afterwards.
+class EvalMode final {
+ public:
+  explicit EvalMode(torch::nn::Module& module) : module_(module), was_training_(module.is_training()) { module_.eval(); }
+  ~EvalMode() { module_.train(was_training_); }
+  EvalMode(const EvalMode&) = delete;
+  EvalMode& operator=(const EvalMode&) = delete;
+
+ private:
+  torch::nn::Module& module_;
+  bool was_training_;
+  torch::NoGradGuard no_grad_;
+};
+
+}  // namespace genzoo

@@ -1,0 +1,93 @@
+#include "models/realnvp/coupling.h"
+
+#include <torch/utils.h>
+
+#include <string>
+#include <utility>
+
+namespace genzoo {
+namespace {
+
+constexpr ConvGeometry kSameSize{.kernel = 3, .padding = 1};
+constexpr ConvGeometry kPointwise{.kernel = 1};
+
+/// A coupling whose network ends in zeros is the identity: deep flows start from there (Kingma & Dhariwal, 2018).
+template <class Layer>
+void zero(const Layer& layer) {
+  const torch::NoGradGuard no_grad;
+  layer->weight.zero_();
+  layer->bias.zero_();
+}
+
+}  // namespace
+
+CouplingMLPImpl::CouplingMLPImpl(int64_t dim, int64_t hidden_dim, int64_t hidden_layers, Rng& init) {
+  for (int64_t i = 0; i <= hidden_layers; ++i) {
+    const int64_t in = i == 0 ? dim : hidden_dim, out = i == hidden_layers ? 2 * dim : hidden_dim;
+    layers_.push_back(register_module(std::to_string(i), Linear(in, out, init)));
+  }
+  zero(layers_.back());
+}
+
+Tensor CouplingMLPImpl::forward(const Tensor& x) {
+  Tensor h = layers_.front()->forward(x);
+  for (size_t i = 1; i < layers_.size(); ++i) h = layers_[i]->forward(h.relu());
+  return h;
+}
+
+CouplingResNetImpl::CouplingResNetImpl(int64_t channels, int64_t hidden_dim, int64_t blocks, int64_t fold, Rng& init)
+    : fold_(fold) {
+  input_ = register_module("input", Conv2d(fold * fold * channels, hidden_dim, kSameSize, init));
+  for (int64_t i = 0; i < blocks; ++i) {
+    const std::string name = "block" + std::to_string(i);
+    blocks_.push_back({register_module(name + "_first", Conv2d(hidden_dim, hidden_dim, kSameSize, init)),
+                       register_module(name + "_second", Conv2d(hidden_dim, hidden_dim, kSameSize, init))});
+  }
+  output_ = register_module("output", Conv2d(hidden_dim, 2 * fold * fold * channels, kPointwise, init));
+  zero(output_);
+}
+
+Tensor CouplingResNetImpl::forward(const Tensor& x) {
+  Tensor h = input_->forward(at::pixel_unshuffle(x, fold_));
+  for (auto& [first, second] : blocks_) {
+    h = h + second->forward(first->forward(h.relu()).relu());
+  }
+  return at::pixel_shuffle(output_->forward(h.relu()), fold_);
+}
+
+Tensor checkerboard_mask(at::IntArrayRef event, bool flip) {
+  Tensor index = torch::arange(event.back());
+  if (event.size() == 3) index = index + torch::arange(event[1]).unsqueeze(1);
+  return (index % 2 == (flip ? 0 : 1)).to(torch::kFloat);
+}
+
+Tensor channel_mask(at::IntArrayRef event, bool flip) {
+  const Tensor channel = torch::arange(event[0]).view({-1, 1, 1});
+  return ((channel < event[0] / 2) != flip).to(torch::kFloat);
+}
+
+CouplingImpl::CouplingImpl(at::IntArrayRef event, const Tensor& mask_, std::shared_ptr<CouplingNetwork> network)
+    : mask(register_buffer("mask", mask_)), network_(register_module("network", std::move(network))) {
+  std::vector<int64_t> size(event.size(), 1);
+  size[0] = event[0];
+  log_scale_bound = register_parameter("log_scale_bound", torch::ones(size));
+}
+
+CouplingImpl::Affine CouplingImpl::affine(const Tensor& x) {
+  // The sums over pixels stay in x's precision when autocast lowers the network's.
+  const auto raw = network_->forward(mask * x).to(x.scalar_type()).chunk(2, /*dim=*/1);
+  const Tensor changed = 1 - mask;
+  return {changed * log_scale_bound * raw[0].tanh(), changed * raw[1]};
+}
+
+Transformed CouplingImpl::forward(const Tensor& x) {
+  const auto [log_scale, translation] = affine(x);
+  return {x * log_scale.exp() + translation, log_scale.flatten(1).sum(1)};
+}
+
+Tensor CouplingImpl::inverse(const Tensor& y) {
+  const auto [log_scale, translation] = affine(y);  // of y's masked part, which is x's
+  return (y - translation) * (-log_scale).exp();
+}
+
+}  // namespace genzoo

@@ -1,0 +1,133 @@
+#include "models/transformer/transformer.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <torch/nn/modules/container/modulelist.h>
+
+#include <cmath>
+
+#include "core/error.h"
+
+namespace genzoo {
+namespace {
+
+/// Each of the 2 n_layer projections into the residual stream starts smaller by their number's root, so that their sum
+/// does not grow with depth. Radford et al. (2019), section 2.3.
+double residual_std(const TransformerConfig& config) {
+  return kGPT2InitStd / std::sqrt(2.0 * static_cast<double>(config.n_layer));
+}
+
+int64_t require_vocabulary(const DataSpec& data) {
+  if (data.kind != DataKind::tokens || data.vocabulary < 1) {
+    throw UsageError(fmt::format(
+        "models/transformer: {} has {}; a language model wants text, such as king_james, tiny_shakespeare or text",
+        data.dataset, data.describe()));
+  }
+  return data.vocabulary;
+}
+
+Tensor at_least_float32(const Tensor& t) { return t.scalar_type() == torch::kDouble ? t : t.to(torch::kFloat); }
+
+}  // namespace
+
+TransformerBlockImpl::TransformerBlockImpl(const TransformerConfig& c, Rng& init)
+    : attention_norm_(register_module("attention_norm", LayerNorm(c.n_embd, c.bias))),
+      attention_(register_module("attention", CausalSelfAttention(c.n_embd, c.n_head, c.bias, residual_std(c), init))),
+      mlp_norm_(register_module("mlp_norm", LayerNorm(c.n_embd, c.bias))),
+      mlp_in_(register_module("mlp_in", gpt2_linear(c.n_embd, 4 * c.n_embd, c.bias, kGPT2InitStd, init))),
+      mlp_out_(register_module("mlp_out", gpt2_linear(4 * c.n_embd, c.n_embd, c.bias, residual_std(c), init))) {}
+
+Tensor TransformerBlockImpl::forward(Tensor x, const PositionTable& positions, const Dropout& dropout,
+                                     LayerCache* cache) {
+  x = x + attention_->forward(attention_norm_->forward(x), positions, dropout, cache);
+  const Tensor h = at::gelu(mlp_in_->forward(mlp_norm_->forward(x)), /*approximate=*/"tanh");
+  return x + dropout(mlp_out_->forward(h));
+}
+
+TransformerImpl::TransformerImpl(const TransformerConfig& config, const DataSpec& data, Rng& init)
+    : config_(config),
+      vocabulary_(require_vocabulary(data)),
+      token_embedding_(register_module("token_embedding", Embedding(vocabulary_, config.n_embd, kGPT2InitStd, init))) {
+  if (config.positions == Positions::learned) {
+    position_embedding_ =
+        register_module("position_embedding", Embedding(config.block_size, config.n_embd, kGPT2InitStd, init));
+  }
+  auto blocks = register_module("blocks", torch::nn::ModuleList());
+  for (int64_t i = 0; i < config.n_layer; ++i) {
+    blocks_.emplace_back(config, init);
+    blocks->push_back(blocks_.back());
+  }
+  final_norm_ = register_module("final_norm", LayerNorm(config.n_embd, config.bias));
+  if (!config.tie_weights) {
+    head_ = register_module("head", gpt2_linear(config.n_embd, vocabulary_, /*with_bias=*/false, kGPT2InitStd, init));
+  }
+}
+
+PositionTable TransformerImpl::position_table(int64_t count) const {
+  const auto options = token_embedding_->weight.options().requires_grad(false);
+  switch (config_.positions) {
+    case Positions::learned:
+      return {position_embedding_->weight.narrow(/*dim=*/0, 0, count), {}, {}};
+    case Positions::sinusoidal:
+      return {sinusoidal_positions(count, config_.n_embd, options), {}, {}};
+    case Positions::rotary: {
+      // Angles in bfloat16 would put distant tokens in the same place.
+      const auto dtype = options.dtype() == torch::kDouble ? torch::kDouble : torch::kFloat;
+      return rotary_positions(count, config_.n_embd / config_.n_head, options.dtype(dtype));
+    }
+  }
+  throw std::logic_error("models/transformer: unknown kind of positions");
+}
+
+Tensor TransformerImpl::hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout,
+                               std::vector<LayerCache>* caches) {
+  Tensor h = token_embedding_->forward(x);  // (B, T, C)
+  // Fixed positions have entries of size 1; embeddings are scaled to it. Vaswani et al. (2017), section 3.4.
+  if (config_.positions == Positions::sinusoidal) h = h * std::sqrt(static_cast<double>(config_.n_embd));
+  if (positions.added.defined()) h = h + positions.added;
+  h = dropout(h);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    h = blocks_[i]->forward(h, positions, dropout, caches ? &(*caches)[i] : nullptr);
+  }
+  return final_norm_->forward(h);
+}
+
+Tensor TransformerImpl::logits(const Tensor& h) {
+  // Tied by use: one tensor under one name, which gradients reach from both ends. Press & Wolf (2017).
+  return at_least_float32(head_ ? head_->forward(h) : at::linear(h, token_embedding_->weight));
+}
+
+Tensor TransformerImpl::forward(const Tensor& x) {
+  const int64_t T = x.size(1);
+  if (T > context()) {
+    throw UsageError(
+        fmt::format("models/transformer: {} tokens; the model sees at most {} (block_size)", T, context()));
+  }
+  return logits(hidden(x, position_table(T), /*dropout=*/{}));
+}
+
+Tensor TransformerImpl::cross_entropy(const Tensor& logits, const Tensor& y, int64_t reduction) {
+  return at::cross_entropy_loss(logits.flatten(0, 1), y.flatten(), /*weight=*/{}, reduction);
+}
+
+Loss TransformerImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
+  const Dropout dropout{config_.dropout, is_training() ? &rng : nullptr};
+  const Tensor h = hidden(batch.x, position_table(batch.x.size(1)), dropout);
+  return {cross_entropy(logits(h), batch.y, at::Reduction::Mean), {}};
+}
+
+Tensor TransformerImpl::token_log_prob(const Tensor& x, const Tensor& y) {
+  return -cross_entropy(forward(x), y, at::Reduction::None).view(y.sizes());
+}
+
+Tensor TransformerImpl::log_prob(const Tensor& x, int64_t /*k*/, Rng& /*rng*/) {
+  const int64_t T = x.size(1);
+  if (T < 2) return at::zeros({x.size(0)}, token_embedding_->weight.options().requires_grad(false));
+  return token_log_prob(x.slice(/*dim=*/1, 0, T - 1), x.slice(/*dim=*/1, 1, T)).sum(/*dim=*/1);
+}
+
+LikelihoodClaim TransformerImpl::likelihood() const {
+  return {LikelihoodKind::exact, "every token but the first, each given those before it"};
+}
+
+}  // namespace genzoo

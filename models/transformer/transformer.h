@@ -1,0 +1,135 @@
+#pragma once
+// Transformer language model: a decoder-only network that reads tokens x_1 ... x_t and predicts x_{t+1},
+//
+//   log p(x_2 ... x_T | x_1) = sum over t of log p(x_{t+1} | x_1 ... x_t).
+//
+// Architecture and initialization are those of GPT-2: Radford et al., Language Models are Unsupervised Multitask
+// Learners, 2019, section 2.3 (layer normalization before each sub-block and after the last one, GELU, tied
+// embeddings), after Vaswani et al., Attention Is All You Need, 2017, https://arxiv.org/abs/1706.03762.
+//
+// Legend: B batch, T tokens, V vocabulary, C channels (n_embd).
+
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "core/config.h"
+#include "core/random.h"
+#include "data/dataset.h"
+#include "models/layers.h"
+#include "models/model.h"
+#include "models/transformer/attention.h"
+#include "models/transformer/positions.h"
+
+namespace genzoo {
+
+struct TransformerConfig {
+  static constexpr const char* kName = "transformer";
+
+  int64_t n_layer = 4;
+  int64_t n_head = 4;
+  int64_t n_embd = 128;
+  int64_t block_size = 128;
+  double dropout = 0.0;
+  bool bias = true;
+  Positions positions = Positions::learned;
+  bool tie_weights = true;
+
+  void fields(Fields& f) {
+    f("n_layer", n_layer, "blocks of attention and MLP", positive);
+    f("n_head", n_head, "attention heads", positive);
+    f("n_embd", n_embd, "channels of the residual stream; a multiple of n_head", positive);
+    f("block_size", block_size, "context: tokens the model sees", positive);
+    f("dropout", dropout, "share of embeddings, attention weights and residual updates set to zero in training",
+      fraction);
+    f("bias", bias, "biases in linear layers and layer norms");
+    f("positions", positions, kPositionNames, "how the model knows the order of tokens");
+    f("tie_weights", tie_weights, "use the token embedding as the output layer's weights too");
+    const bool divisible = n_head > 0 && n_embd % n_head == 0;
+    f.require(divisible, "n_embd", "'n_embd' must be a multiple of 'n_head'");
+    f.require(positions != Positions::rotary || !divisible || (n_embd / n_head) % 2 == 0, "n_embd",
+              "'n_embd' / 'n_head' must be even with 'positions: rotary', which turns pairs of channels");
+    f.require(positions != Positions::sinusoidal || n_embd % 2 == 0, "n_embd",
+              "'n_embd' must be even with 'positions: sinusoidal', which has a sine and a cosine of each frequency");
+  }
+};
+
+/// x + attention(norm(x)), then x + MLP(norm(x)); the MLP is C -> 4 C, GELU, 4 C -> C.
+class TransformerBlockImpl final : public torch::nn::Module {
+ public:
+  TransformerBlockImpl(const TransformerConfig& config, Rng& init);
+
+  /// x (B, T, C) -> (B, T, C); the rest as for CausalSelfAttention.
+  Tensor forward(Tensor x, const PositionTable& positions, const Dropout& dropout, LayerCache* cache = nullptr);
+
+ private:
+  LayerNorm attention_norm_;
+  CausalSelfAttention attention_;
+  LayerNorm mlp_norm_;
+  Linear mlp_in_, mlp_out_;
+};
+TORCH_MODULE(TransformerBlock);
+
+/// The language model. Only loss() in training mode applies dropout; everything else is the same in both modes.
+class TransformerImpl final : public torch::nn::Module {
+ public:
+  using Config = TransformerConfig;
+  static constexpr const char* kDoc = "decoder-only transformer language model, as GPT-2";
+  static constexpr const char* kPaper = "Vaswani et al., 2017, arXiv:1706.03762; Radford et al., 2019";
+
+  /// Throws UsageError if the data are not tokens.
+  TransformerImpl(const TransformerConfig& config, const DataSpec& data, Rng& init);
+
+  /// Logits of the token after each: x (B, T) int64, T at most context() else UsageError -> (B, T, V), at least
+  /// float32.
+  Tensor forward(const Tensor& x);
+
+  /// Mean of -log p(y_t | x_1 ... x_t) over batch and positions, nats per token. batch.y: the next tokens (B, T).
+  Loss loss(const Batch& batch, Rng& rng, int64_t step);
+
+  /// log p(y_t | x_1 ... x_t): x, y (B, T) -> (B, T), nats.
+  Tensor token_log_prob(const Tensor& x, const Tensor& y);
+
+  /// log p(x_2 ... x_T | x_1), exact: x (B, T), T at most context() + 1 -> (B), nats. k and rng have no part in it.
+  Tensor log_prob(const Tensor& x, int64_t k, Rng& rng);
+  LikelihoodClaim likelihood() const;
+  int64_t context() const { return config_.block_size; }
+
+  /// Continues the prompt (B, P) int64, P at least 1, by options.tokens tokens: (B, P + tokens). Row i is drawn from
+  /// the stream of row i when `rng` has row streams.
+  ///
+  /// What the model sees is a window that begins with the last context() tokens of the prompt and grows with the text.
+  /// Full, it goes on with the later half of a context, whose positions count from 0 again. So keys and values
+  /// are computed anew once in half a context and kept otherwise; with options.cache = false they are computed anew for
+  /// every token, and the logits are the same but for rounding.
+  /// Throws UsageError: an empty prompt, tokens outside the vocabulary, options that cannot be.
+  Tensor generate(const Tensor& prompt, const GenerateOptions& options, Rng& rng);
+
+ private:
+  PositionTable position_table(int64_t count) const;
+  /// Token x (B, T) to the final layer norm's output (B, T, C). `caches`: none, or one a layer.
+  Tensor hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout,
+                std::vector<LayerCache>* caches = nullptr);
+  Tensor logits(const Tensor& h);  ///< (..., C) -> (..., V), at least float32
+  Tensor cross_entropy(const Tensor& logits, const Tensor& y, int64_t reduction);
+  void require_prompt(const Tensor& prompt) const;
+  std::vector<LayerCache> make_caches(int64_t batch) const;
+
+  TransformerConfig config_;
+  int64_t vocabulary_;
+  Embedding token_embedding_;
+  Embedding position_embedding_{nullptr};  ///< learned positions only
+  std::vector<TransformerBlock> blocks_;
+  LayerNorm final_norm_{nullptr};
+  Linear head_{nullptr};  ///< untied only
+};
+TORCH_MODULE(Transformer);
+
+static_assert(HasLoss<TransformerImpl> && HasTokenLogProb<TransformerImpl> && HasLogProb<TransformerImpl> &&
+              HasGenerate<TransformerImpl>);
+static_assert(!HasSample<TransformerImpl>, "a language model continues a text: it generates");
+static_assert(!HasEncode<TransformerImpl> && !HasDecode<TransformerImpl>, "a language model has no latent space");
+
+}  // namespace genzoo

@@ -1,0 +1,206 @@
+#include "models/vae/vae.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace genzoo {
+namespace {
+
+/// Floor of the decoder's log-scales: one part in 1100 of the unit of x. A density of vectors grows without bound as
+/// its scale shrinks on a training example, and the gradient of a pixel's logistic with it (Salimans et al., 2017, use
+/// the same floor).
+constexpr double kMinLogScale = -7;
+
+/// Importance samples decoded at once. A constant, so that what row i draws does not depend on anything else.
+constexpr int64_t kSamplesAtOnce = 8;
+
+template <class... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+template <class... Fs>
+Overloaded(Fs...) -> Overloaded<Fs...>;
+
+void require_fit(const VAEConfig& config, const DataSpec& data) {
+  if (data.kind == DataKind::tokens) {
+    throw UsageError(fmt::format("models/vae: got {}; it models images and vectors; choose a language model for text",
+                                 data.describe()));
+  }
+  if (data.kind == DataKind::vectors && config.likelihood != VAELikelihood::gaussian) {
+    throw UsageError(
+        fmt::format("models/vae: likelihood '{}' got {}; it is one of pixels; set model.vae.likelihood to gaussian",
+                    kVAELikelihoodNames[static_cast<size_t>(config.likelihood)], data.describe()));
+  }
+}
+
+/// Densities stay in float32 where autocast computed the network in fewer bits.
+Tensor full_precision(const Tensor& x) {
+  return x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf ? x.to(at::kFloat) : x;
+}
+
+/// (B, ...) -> (B, K, ...), a view.
+Tensor repeat_each(const Tensor& x, int64_t k) {
+  std::vector<int64_t> size = x.sizes().vec();
+  size.insert(size.begin() + 1, k);
+  return x.unsqueeze(1).expand(size);
+}
+
+}  // namespace
+
+/// What K draws z ~ q(z|x) weigh: w = p(x|z) p(z) / q(z|x), an unbiased estimate of p(x). Nats.
+struct VAEImpl::Importance {
+  Tensor log_likelihood;  ///< (B, K)  log p(x|z)
+  Tensor log_ratio;       ///< (B, K)  log p(z) - log q(z|x)
+};
+
+VAEImpl::VAEImpl(const VAEConfig& config, const DataSpec& data, Rng& init) : config_(config), data_(data) {
+  require_fit(config, data);
+  const int64_t maps = config.likelihood == VAELikelihood::bernoulli ? 1 : 2;  // logits, or means and log-scales
+  encoder = register_module("encoder", make_vae_encoder(config.network, data, 2 * config.latent_dim, init));
+  decoder = register_module("decoder", make_vae_decoder(config.network, data, config.latent_dim, maps, init));
+}
+
+DiagNormal VAEImpl::encode(const Tensor& x) {
+  Tensor input = x.to(parameters().front().scalar_type());
+  if (data_.kind == DataKind::images) input = input / static_cast<double>(data_.levels - 1);
+  const std::vector<Tensor> q = full_precision(encoder->forward(input)).chunk(2, /*dim=*/1);
+  return {q[0], q[1] / 2};  // the network gives log(std^2)
+}
+
+VAEImpl::Likelihood VAEImpl::decode(const Tensor& z) {
+  const Tensor h = full_precision(decoder->forward(z.to(parameters().front().scalar_type())));
+  if (config_.likelihood == VAELikelihood::bernoulli) return Bernoulli{h};
+  const std::vector<Tensor> maps = h.chunk(2, /*dim=*/1);
+  const Tensor& mean = maps[0];
+  const Tensor log_scale = maps[1].clamp_min(kMinLogScale);
+  if (config_.likelihood == VAELikelihood::gaussian) return DiagNormal{mean, log_scale};
+  return DiscretizedLogistic{mean, log_scale, data_.levels};
+}
+
+/// x, as stored, at the point where p(x|z) is evaluated. The Gaussian sees pixels spread uniformly over their cells and
+/// scaled to [-1, 1]: E_u[log p(x + u)] <= log of p's integral over the cell, the probability of the pixels
+/// (Theis et al., 2016, eq. (4)).
+Tensor VAEImpl::observation(const Tensor& x, Rng& rng) const {
+  const Tensor value = x.to(parameters().front().scalar_type());
+  if (data_.kind == DataKind::vectors) return value;
+  const auto levels = static_cast<double>(data_.levels);
+  switch (config_.likelihood) {
+    case VAELikelihood::bernoulli:
+      return value / (levels - 1);
+    case VAELikelihood::gaussian:
+      return (value + rng.uniform_like(value)) * (2 / levels) - 1;
+    case VAELikelihood::discretized_logistic:
+      break;
+  }
+  return value;
+}
+
+/// log p(x|z). x (B, ...) as stored, z (B, K, Z) -> (B, K)
+Tensor VAEImpl::log_likelihood(const Tensor& x, const Tensor& z, Rng& rng) {
+  const int64_t k = z.size(1);
+  const Tensor observed = observation(repeat_each(x, k), rng).flatten(0, 1);  // (B K, ...)
+  const Likelihood p = decode(z.flatten(0, 1));
+  const Tensor log_p = std::visit([&](const auto& d) { return d.log_prob(observed); }, p).view({-1, k});
+  if (data_.kind != DataKind::images || config_.likelihood != VAELikelihood::gaussian) return log_p;
+  // From a density over [-1, 1] to one over cells of unit size.
+  return log_p + static_cast<double>(data_.dims()) * std::log(2 / static_cast<double>(data_.levels));
+}
+
+VAEImpl::Importance VAEImpl::importance(const Tensor& x, const DiagNormal& q, int64_t k, Rng& rng) {
+  const DiagNormal wide{repeat_each(q.mean, k), repeat_each(q.log_std, k)};
+  const Tensor z = wide.rsample(rng);  // (B, K, Z)
+  const Tensor log_prior = standard_normal_log_prob(z.flatten(0, 1));
+  const Tensor log_q = DiagNormal{wide.mean.flatten(0, 1), wide.log_std.flatten(0, 1)}.log_prob(z.flatten(0, 1));
+  return {log_likelihood(x, z, rng), (log_prior - log_q).view({-1, k})};
+}
+
+double VAEImpl::kl_weight(int64_t step) const {
+  if (step >= config_.kl_warmup_steps) return config_.beta;
+  return config_.beta * static_cast<double>(step) / static_cast<double>(config_.kl_warmup_steps);
+}
+
+Loss VAEImpl::loss(const Batch& batch, Rng& rng, int64_t step) {
+  const DiagNormal q = encode(batch.x);
+  if (config_.importance_samples > 1) {
+    // Burda et al. (2016), eq. (8), with the gradient of the reparameterized draws.
+    const auto [log_p, log_ratio] = importance(batch.x, q, config_.importance_samples, rng);
+    return {-log_mean_exp(log_p + log_ratio, /*dim=*/1).mean(),
+            {{"reconstruction", -log_p.mean().detach()}, {"kl", -log_ratio.mean().detach()}}};
+  }
+  const Tensor z = q.rsample(rng).unsqueeze(1);
+  const Tensor reconstruction = -log_likelihood(batch.x, z, rng).mean();
+  const Tensor kl = kl_to_standard_normal(q).mean(/*dim=*/0);  // (Z), of each latent dimension over the batch
+  const double weight = kl_weight(step);
+  Terms terms{{"reconstruction", reconstruction.detach()}, {"kl", kl.sum().detach()}};
+  if (config_.beta != 1 || config_.kl_warmup_steps > 0) terms["kl_weight"] = at::scalar_tensor(weight, kl.options());
+  return {reconstruction + weight * kl.clamp_min(config_.free_bits).sum(), std::move(terms)};
+}
+
+Tensor VAEImpl::log_prob(const Tensor& x, int64_t k, Rng& rng) {
+  TORCH_CHECK(k >= 1, "models/vae: log_prob with k = ", k, "; at least 1 draw is needed");
+  const DiagNormal q = encode(x);
+  if (k == 1) {
+    const Tensor z = q.rsample(rng).unsqueeze(1);
+    return log_likelihood(x, z, rng).squeeze(1) - kl_to_standard_normal(q).sum(/*dim=*/1);
+  }
+  std::vector<Tensor> log_weights;
+  for (int64_t done = 0; done < k; done += kSamplesAtOnce) {
+    const auto [log_p, log_ratio] = importance(x, q, std::min(kSamplesAtOnce, k - done), rng);
+    log_weights.push_back(log_p + log_ratio);
+  }
+  return log_mean_exp(at::cat(log_weights, /*dim=*/1), /*dim=*/1);
+}
+
+LikelihoodClaim VAEImpl::likelihood() const {
+  if (config_.likelihood == VAELikelihood::bernoulli && data_.levels != 2) {
+    return {
+        std::nullopt,
+        fmt::format("the Bernoulli likelihood of pixels with {} levels is a surrogate loss, not a probability of them; "
+                    "binarize the data or train with likelihood discretized_logistic or gaussian",
+                    data_.levels)};
+  }
+  const char* dequantized = data_.kind == DataKind::images && config_.likelihood == VAELikelihood::gaussian
+                                ? "; pixels dequantized by uniform noise"
+                                : "";
+  return {LikelihoodKind::lower_bound,
+          fmt::format("k = 1: the ELBO; k > 1: the importance-weighted bound of k draws{}", dequantized)};
+}
+
+/// A value on the scale of p(x|z) as the data store it; the nearest they have.
+Tensor VAEImpl::as_stored(const Tensor& value) const {
+  if (data_.kind == DataKind::vectors) return value.to(at::kFloat);
+  const auto levels = static_cast<double>(data_.levels);
+  Tensor level = value;
+  if (config_.likelihood == VAELikelihood::bernoulli) level = (value * (levels - 1)).round();
+  if (config_.likelihood == VAELikelihood::gaussian)
+    level = ((value + 1) * (levels / 2)).floor();  // the cell it lies in
+  return level.clamp(0, levels - 1).to(at::kByte);
+}
+
+Tensor VAEImpl::mean_as_stored(const Likelihood& p) const {
+  return as_stored(
+      std::visit(Overloaded{[](const Bernoulli& d) { return d.mean(); }, [](const DiagNormal& d) { return d.mean; },
+                            [](const DiscretizedLogistic& d) { return d.mean_level(); }},
+                 p));
+}
+
+Tensor VAEImpl::sample(int64_t n, Rng& rng, const SampleOptions& options) {
+  const Tensor z = rng.normal({n, config_.latent_dim});
+  const Likelihood p = decode(z);
+  if (options.mean) return mean_as_stored(p);
+  return as_stored(std::visit(
+      Overloaded{[&](const DiagNormal& d) { return d.rsample(rng); }, [&](const auto& d) { return d.sample(rng); }},
+      p));
+}
+
+Tensor VAEImpl::encode_latent(const Tensor& x) { return encode(x).mean; }
+
+Tensor VAEImpl::decode_latent(const Tensor& z) { return mean_as_stored(decode(z)); }
+
+Tensor VAEImpl::reconstruct(const Tensor& x) { return decode_latent(encode_latent(x)); }
+
+}  // namespace genzoo
