@@ -1,0 +1,94 @@
+// The table of contents of data/.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+#include <vector>
+
+#include "core/error.h"
+#include "data/dataset.h"
+#include "data/images.h"
+#include "data/markov.h"
+#include "data/text.h"
+#include "data/toys.h"
+
+namespace genzoo {
+namespace {
+
+template <class C>
+AnyConfig default_settings() {
+  return C{};
+}
+
+template <class C>
+Dataset open_settings(const AnyConfig& settings, const DataPlaces& places) {
+  return open(settings.as<C>(), places);
+}
+
+template <class C>
+std::optional<double> entropy_of_settings(const AnyConfig& settings) {
+  if constexpr (requires(const C& config) { entropy_of(config); }) return entropy_of(settings.as<C>());
+  return std::nullopt;
+}
+
+template <Config C>
+constexpr DatasetEntry entry(std::string_view name, DataKind kind, std::string_view doc, std::string_view source) {
+  return {name, doc, default_settings<C>, open_settings<C>, kind, source, entropy_of_settings<C>};
+}
+
+constexpr auto kImages = DataKind::images;
+constexpr auto kVectors = DataKind::vectors;
+constexpr auto kTokens = DataKind::tokens;
+
+constexpr std::array kDatasets = {
+    entry<FashionMNISTConfig>("fashion_mnist", kImages, "60,000 + 10,000 grey pictures 28x28 of clothes, 10 classes",
+                              "Xiao et al. (2017), https://github.com/zalandoresearch/fashion-mnist"),
+    entry<MNISTConfig>("mnist", kImages, "60,000 + 10,000 grey pictures 28x28 of digits, 10 classes",
+                       "LeCun et al. (1998), http://yann.lecun.com/exdb/mnist/"),
+    entry<CIFAR10Config>("cifar10", kImages, "50,000 + 10,000 color pictures 32x32, 10 classes",
+                         "Krizhevsky (2009), https://www.cs.toronto.edu/~kriz/cifar.html"),
+    entry<ImageFolderConfig>("image_folder", kImages, "your pictures, classes by folder", "a folder of files"),
+    entry<UniformNoiseConfig>("uniform_noise", kImages, "1x28x28, every pixel uniform on 0 ... 255: exactly 8 bits/dim",
+                              "made by the program"),
+    entry<EightGaussiansConfig>("eight_gaussians", kVectors, "8 Gaussians on a circle of radius 2",
+                                "made by the program"),
+    entry<GridGaussiansConfig>("grid_gaussians", kVectors, "25 narrow Gaussians on a 5x5 grid", "made by the program"),
+    entry<TwoMoonsConfig>("two_moons", kVectors, "two interlocking half circles with Gaussian noise",
+                          "made by the program"),
+    entry<RingsConfig>("rings", kVectors, "concentric circles with Gaussian noise", "made by the program"),
+    entry<CheckerboardConfig>("checkerboard", kVectors, "uniform on 8 of 16 squares in [-4, 4]^2",
+                              "made by the program"),
+    entry<TextConfig>("text", kTokens, "your text, characters or bytes", "a file"),
+    entry<KingJamesConfig>("king_james", kTokens, "the King James Bible, 31,102 verses, one a line",
+                           "Debian's package bible-kjv"),
+    entry<TinyShakespeareConfig>("tiny_shakespeare", kTokens, "1,115,394 characters of Shakespeare's plays",
+                                 "Karpathy (2015), https://github.com/karpathy/char-rnn"),
+    entry<MarkovConfig>("markov", kTokens, "text from a random Markov chain of known entropy rate",
+                        "made by the program"),
+};
+
+}  // namespace
+
+std::span<const DatasetEntry> datasets() { return kDatasets; }
+
+std::span<const ChoiceRow> dataset_choices() {
+  static const std::vector<ChoiceRow> rows = [] {
+    std::vector<ChoiceRow> made;
+    for (const DatasetEntry& entry : kDatasets) made.push_back({entry.name, entry.doc, entry.defaults});
+    return made;
+  }();
+  return rows;
+}
+
+Dataset open_dataset(const Choice& choice, const DataPlaces& places) {
+  const auto found = std::find_if(kDatasets.begin(), kDatasets.end(),
+                                  [&](const DatasetEntry& entry) { return entry.name == choice.name; });
+  if (found == kDatasets.end()) {
+    throw UsageError(fmt::format("data: there is no set \"{}\"; see `genzoo datasets`", choice.name));
+  }
+  return found->open(choice.settings, places);
+}
+
+}  // namespace genzoo

@@ -1,0 +1,135 @@
+#include <fmt/ranges.h>
+
+#include <array>
+
+#include "core/error.h"
+#include "data/dataset.h"
+
+namespace genzoo {
+namespace {
+
+constexpr std::array<const char*, 3> kKindNames = {"images", "vectors", "tokens"};
+
+// No image or vector of a data set of this program is larger; a larger number is damage.
+constexpr int64_t kLargestSize = int64_t{1} << 20;
+constexpr int64_t kLargestVocabulary = int64_t{1} << 31;
+
+[[noreturn]] void damaged(const std::string& what) {
+  throw RunError(fmt::format("data description: {}; the file is damaged or not of this program", what));
+}
+
+const Json& member(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end()) damaged(fmt::format("no \"{}\"", key));
+  return *found;
+}
+
+std::string text_member(const Json& json, const char* key) {
+  const Json& value = member(json, key);
+  if (!value.is_string()) damaged(fmt::format("\"{}\" is not text", key));
+  return value.get<std::string>();
+}
+
+int64_t size_value(const Json& value, const char* key, int64_t smallest, int64_t largest) {
+  if (!value.is_number_integer()) damaged(fmt::format("\"{}\" is not an integer", key));
+  // An unsigned number beyond int64 would wrap around.
+  const bool fits = !value.is_number_unsigned() || value.get<uint64_t>() <= static_cast<uint64_t>(largest);
+  const int64_t number = fits ? value.get<int64_t>() : -1;
+  if (number < smallest || number > largest) {
+    damaged(fmt::format("\"{}\" is {}, wanted {} to {}", key, value.dump(), smallest, largest));
+  }
+  return number;
+}
+
+DataKind kind_named(const std::string& name) {
+  for (size_t i = 0; i < kKindNames.size(); ++i) {
+    if (name == kKindNames[i]) return static_cast<DataKind>(i);
+  }
+  damaged(fmt::format("\"kind\" is \"{}\", wanted images, vectors or tokens", name));
+}
+
+std::vector<int64_t> shape_member(const Json& json, DataKind kind) {
+  const Json& value = member(json, "shape");
+  if (!value.is_array()) damaged("\"shape\" is not a list");
+  const size_t wanted = kind == DataKind::images ? 3 : kind == DataKind::vectors ? 1 : 0;
+  if (value.size() != wanted) {
+    damaged(fmt::format("\"shape\" of {} has {} sizes, wanted {}", kKindNames[static_cast<size_t>(kind)], value.size(),
+                        wanted));
+  }
+  std::vector<int64_t> shape;
+  for (const Json& size : value) shape.push_back(size_value(size, "shape", 1, kLargestSize));
+  return shape;
+}
+
+std::string classes_of(int64_t classes) {
+  return classes == 0 ? "" : fmt::format(", {} class{}", classes, classes == 1 ? "" : "es");
+}
+
+}  // namespace
+
+int64_t DataSpec::dims() const {
+  int64_t product = 1;
+  for (const int64_t size : shape) product *= size;
+  return product;
+}
+
+Json DataSpec::to_json() const {
+  Json json;
+  json["dataset"] = dataset;
+  json["kind"] = kKindNames[static_cast<size_t>(kind)];
+  json["shape"] = shape;
+  json["levels"] = levels;
+  json["classes"] = classes;
+  json["vocabulary"] = vocabulary;
+  json["token_unit"] = token_unit;
+  json["tokenizer"] = tokenizer;
+  return json;
+}
+
+DataSpec DataSpec::from_json(const Json& json) {
+  if (!json.is_object()) damaged("not a JSON object");
+  DataSpec spec;
+  spec.dataset = text_member(json, "dataset");
+  spec.kind = kind_named(text_member(json, "kind"));
+  spec.shape = shape_member(json, spec.kind);
+  const bool images = spec.kind == DataKind::images;
+  const bool tokens = spec.kind == DataKind::tokens;
+  spec.levels = size_value(member(json, "levels"), "levels", images ? 2 : 0, images ? 256 : 0);
+  spec.classes = size_value(member(json, "classes"), "classes", 0, kLargestSize);
+  spec.vocabulary =
+      size_value(member(json, "vocabulary"), "vocabulary", tokens ? 1 : 0, tokens ? kLargestVocabulary : 0);
+  spec.token_unit = text_member(json, "token_unit");
+  spec.tokenizer = text_member(json, "tokenizer");
+  return spec;
+}
+
+std::string DataSpec::describe() const {
+  switch (kind) {
+    case DataKind::images:
+      return fmt::format("images {}, {} levels{}", fmt::join(shape, "x"), levels, classes_of(classes));
+    case DataKind::vectors:
+      return fmt::format("vectors of {} dimension{}{}", dims(), dims() == 1 ? "" : "s", classes_of(classes));
+    case DataKind::tokens:
+      return fmt::format("text of {}s, vocabulary {}", token_unit, vocabulary);
+  }
+  return "";
+}
+
+const Examples& Dataset::operator[](Split split) const {
+  switch (split) {
+    case Split::train:
+      return train;
+    case Split::validation:
+      return validation;
+    case Split::test:
+      break;
+  }
+  return test;
+}
+
+int64_t Dataset::count(Split split) const {
+  const Tensor& x = (*this)[split].x;
+  return x.defined() ? x.size(0) : 0;
+}
+
+}  // namespace genzoo

@@ -1,0 +1,162 @@
+#include "data/text.h"
+
+#include <fmt/format.h>
+#include <stdio.h>  // popen
+#include <sys/wait.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "data/places.h"
+#include "data/tokenizer.h"
+
+namespace genzoo {
+namespace {
+
+namespace fs = std::filesystem;
+
+void text_fields(Fields& f, TokenKind& tokens, double& validation) {
+  f("tokens", tokens, kTokenNames, "what a token is: characters (Unicode code points that occur) or bytes");
+  f("validation", validation, "the share of the text, at its end, kept for validation",
+    Range{0, 1, true, true, "in (0, 1)"});
+}
+
+// In pieces, so that the int64 tokens of a large text are never all in memory.
+Tensor encode_compactly(const Tokenizer& tokenizer, std::string_view text) {
+  constexpr size_t kPiece = size_t{1} << 22;
+  const auto dtype = tokenizer.vocabulary() <= 256 ? torch::kByte : torch::kInt;
+  const auto continues = [&](size_t at) { return (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; };
+  std::vector<Tensor> pieces;
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = std::min(begin + kPiece, text.size());
+    while (end < text.size() && continues(end)) ++end;  // not within a character
+    pieces.push_back(tokenizer.encode(text.substr(begin, end - begin)).to(dtype));
+    begin = end;
+  }
+  return torch::cat(pieces);
+}
+
+struct CloseProgram {
+  void operator()(FILE* pipe) const { pclose(pipe); }
+};
+
+// What a program prints. Its exit status goes to `status`; 127: the shell found no such program.
+std::string printed_by(const char* command, int& status) {
+  std::unique_ptr<FILE, CloseProgram> pipe(popen(command, "r"));
+  if (!pipe) throw RunError(fmt::format("cannot run `{}`: too many processes or open files", command));
+  std::string text;
+  std::array<char, 65536> piece;
+  while (const size_t n = fread(piece.data(), 1, piece.size(), pipe.get())) text.append(piece.data(), n);
+  const int result = pclose(pipe.release());
+  status = WIFEXITED(result) ? WEXITSTATUS(result) : -1;
+  return text;
+}
+
+// The whole King James text, from Debian's program bible (package bible-kjv): a tenth of a second.
+std::string printed_king_james(const std::string& or_else) {
+  constexpr int64_t kVerses = 31102;
+  constexpr const char* kCommand = "bible -f 'Gen1:1-Rev22:21' 2>/dev/null";
+  int status = 0;
+  const std::string printed = printed_by(kCommand, status);
+  if (status == 127) {
+    throw RunError("data/king_james: not found: the program `bible` is not installed; apt install bible-kjv, " +
+                   or_else);
+  }
+  const auto lines = std::count(printed.begin(), printed.end(), '\n');
+  if (status != 0 || lines != kVerses) {
+    throw RunError(fmt::format("data/king_james: `{}` printed {} lines and ended with status {}, wanted {} verses; {}",
+                               kCommand, lines, status, kVerses, or_else));
+  }
+  return strip_references(printed);
+}
+
+}  // namespace
+
+void TextConfig::fields(Fields& f) {
+  f("file", file, "the text file, UTF-8 unless tokens are bytes");
+  text_fields(f, tokens, validation);
+}
+
+void KingJamesConfig::fields(Fields& f) {
+  f("root", root, "the folder with king_james.txt; empty: looked for in the usual places, else the program bible");
+  text_fields(f, tokens, validation);
+}
+
+void TinyShakespeareConfig::fields(Fields& f) {
+  f("root", root, "the folder with tinyshakespeare.txt or input.txt; empty: looked for in the usual places");
+  text_fields(f, tokens, validation);
+}
+
+std::string strip_references(std::string_view printed) {
+  std::string text;
+  text.reserve(printed.size());
+  while (!printed.empty()) {
+    const size_t end = std::min(printed.find('\n'), printed.size());
+    const std::string_view line = printed.substr(0, end);
+    const size_t space = line.find(' ');
+    if (space == line.npos || line.substr(0, space).find(':') == line.npos) {
+      throw RunError(fmt::format("data/king_james: the line \"{}\" does not begin with a verse reference as Ge1:1",
+                                 line.substr(0, 40)));
+    }
+    text.append(line.substr(space + 1)).push_back('\n');
+    printed.remove_prefix(std::min(end + 1, printed.size()));
+  }
+  return text;
+}
+
+Dataset make_text_dataset(const std::string& name, std::string_view text, TokenKind tokens, double validation,
+                          const std::string& where) {
+  if (text.empty()) throw RunError(fmt::format("{}: the file is empty; it should hold the text to learn", where));
+  std::unique_ptr<Tokenizer> tokenizer;
+  try {
+    tokenizer = tokens == TokenKind::bytes ? Tokenizer::bytes() : Tokenizer::characters_of(text);
+  } catch (const RunError& error) {
+    throw RunError(fmt::format("{}: {}", where, error.what()));
+  }
+  const Tensor all = encode_compactly(*tokenizer, text);
+  const auto train = static_cast<int64_t>(static_cast<double>(all.size(0)) * (1 - validation));
+
+  Dataset dataset;
+  dataset.spec.dataset = name;
+  dataset.spec.kind = DataKind::tokens;
+  dataset.spec.vocabulary = tokenizer->vocabulary();
+  dataset.spec.token_unit = tokenizer->unit();
+  dataset.spec.tokenizer = tokenizer->to_json();
+  dataset.train.x = all.narrow(/*dim=*/0, 0, train);
+  dataset.validation.x = all.narrow(/*dim=*/0, train, all.size(0) - train);
+  return dataset;
+}
+
+Dataset open(const TextConfig& config, const DataPlaces&) {
+  if (config.file.empty()) throw UsageError("data.text.file: empty, wanted the path of a text file");
+  return make_text_dataset("text", read_file(config.file), config.tokens, config.validation, config.file);
+}
+
+Dataset open(const KingJamesConfig& config, const DataPlaces& places) {
+  const std::array<std::string, 1> names = {"king_james.txt"};
+  const std::vector<fs::path> folders = data_folders("king_james", config.root, places);
+  const fs::path file = first_file(folders, names);
+  if (!file.empty()) {
+    return make_text_dataset("king_james", read_file(file), config.tokens, config.validation, file.string());
+  }
+  if (!config.root.empty()) throw_not_found("king_james", names[0], folders, "put it there, or leave root empty");
+  const std::string or_else = folders.empty() ? "or give the folder with king_james.txt as data.king_james.root"
+                                              : "or put the text into " + (folders.front() / names[0]).string();
+  return make_text_dataset("king_james", printed_king_james(or_else), config.tokens, config.validation, "bible");
+}
+
+Dataset open(const TinyShakespeareConfig& config, const DataPlaces& places) {
+  const std::array<std::string, 2> names = {"tinyshakespeare.txt", "input.txt"};
+  const std::vector<fs::path> folders = data_folders("tiny_shakespeare", config.root, places);
+  const fs::path file = first_file(folders, names);
+  if (file.empty()) {
+    throw_not_found("tiny_shakespeare", names[0] + " or " + names[1], folders, "run `genzoo fetch tiny_shakespeare`");
+  }
+  return make_text_dataset("tiny_shakespeare", read_file(file), config.tokens, config.validation, file.string());
+}
+
+}  // namespace genzoo
