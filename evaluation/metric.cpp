@@ -1,0 +1,44 @@
+#include "evaluation/metric.h"
+
+#include <cmath>
+#include <numbers>
+
+namespace genzoo {
+
+Json Metric::to_json() const {
+  return {{"name", name},
+          {"value", finite_or_null(value)},
+          {"unit", unit},
+          {"kind", kind.empty() ? Json() : Json(kind)},
+          {"stderr", standard_error ? finite_or_null(*standard_error) : Json()},
+          {"n", n},
+          {"detail", detail}};
+}
+
+Json Evaluation::to_json() const {
+  Json list = Json::array();
+  for (const Metric& metric : metrics) list.push_back(metric.to_json());
+  return {{"run", run},         {"model", model}, {"dataset", dataset}, {"split", split}, {"step", step},
+          {"weights", weights}, {"metrics", list}, {"notes", notes}};
+}
+
+void RunningMean::add(double x) {
+  ++count_;
+  const double delta = x - mean_;
+  mean_ += delta / static_cast<double>(count_);
+  squares_ += delta * (x - mean_);
+}
+
+std::optional<double> RunningMean::standard_error() const {
+  if (count_ < 2) return {};
+  const auto n = static_cast<double>(count_);
+  return std::sqrt(squares_ / (n - 1) / n);
+}
+
+double bits_of_nats(double nats) { return nats / std::numbers::ln2; }
+
+double bits_per_dim(double log_prob_nats, int64_t dims) {
+  return -bits_of_nats(log_prob_nats) / static_cast<double>(dims);
+}
+
+}  // namespace genzoo

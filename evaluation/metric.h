@@ -1,0 +1,54 @@
+#pragma once
+// A number with everything that is needed to trust it.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+
+namespace genzoo {
+
+/// One measured number.
+struct Metric {
+  std::string name;   ///< "likelihood", "loss", "divergence", ...
+  double value = 0.0;
+  std::string unit;   ///< "nats", "bits/dim", "nats/char", "bits/char", ...
+  std::string kind;   ///< of a likelihood: "exact", "lower_bound" (of log p, so an upper bound when given as bits), "estimate"
+  std::optional<double> standard_error;  ///< of the mean over examples
+  int64_t n = 0;      ///< examples (of text: tokens) averaged over
+  std::string detail;  ///< how it was computed
+  Json to_json() const;
+};
+
+/// What is known of one model after one evaluation.
+struct Evaluation {
+  std::string run;
+  std::string model;
+  std::string dataset;
+  std::string split;
+  int64_t step = 0;
+  std::string weights;  ///< "ema" or "raw"
+  std::vector<Metric> metrics;
+  std::vector<std::string> notes;  ///< what a reader must know: no likelihood and why, no test split, ...
+  Json to_json() const;
+};
+
+/// Mean and standard error of numbers that come one at a time.
+class RunningMean final {
+ public:
+  void add(double x);
+  double mean() const { return mean_; }
+  std::optional<double> standard_error() const;  ///< nothing for fewer than two
+  int64_t count() const { return count_; }
+
+ private:
+  int64_t count_ = 0;
+  double mean_ = 0.0, squares_ = 0.0;  // Welford (1962)
+};
+
+/// Bits per dimension of a log-probability in nats: -log_prob / (dims ln 2).
+double bits_per_dim(double log_prob_nats, int64_t dims);
+double bits_of_nats(double nats);
+
+}  // namespace genzoo

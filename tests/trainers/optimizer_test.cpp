@@ -1,0 +1,199 @@
+#include "trainers/optimizer.h"
+
+#include <torch/optim/adam.h>
+#include <torch/optim/adamw.h>
+#include <torch/optim/sgd.h>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "models/layers.h"
+#include "tests/support.h"
+#include "trainers/ema.h"
+
+namespace genzoo {
+namespace {
+
+/// Two matrices, two biases of odd sizes, so that slices need padding.
+struct NetImpl final : torch::nn::Module {
+  explicit NetImpl(Rng& init) {
+    first = register_module("first", Linear(7, 5, init));
+    second = register_module("second", Linear(5, 3, init));
+  }
+  Tensor forward(const Tensor& x) { return second->forward(first->forward(x).tanh()); }
+  Linear first{nullptr}, second{nullptr};
+};
+TORCH_MODULE(Net);
+
+Net make_net() {
+  Rng init = Rng::for_batch(3, Purpose::initialization, 0);
+  return Net(init);
+}
+
+Tensor objective(Net& net, int64_t step) {
+  Rng rng = Rng::for_batch(1, Purpose::batch, static_cast<uint64_t>(step));
+  return net->forward(rng.normal({16, 7})).square().mean();
+}
+
+/// LibTorch's own optimizer, with weight decay for matrices only, as the reference.
+template <class Reference, class Options>
+void same_as(const OptimizerConfig& config, Options decayed, Options plain) {
+  Net ours = make_net(), theirs = make_net();
+  Optimizer optimizer(*ours, config);
+  std::vector<Tensor> matrices, vectors;
+  for (auto& p : theirs->parameters()) (p.dim() >= 2 ? matrices : vectors).push_back(p);
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  groups.emplace_back(matrices, std::make_unique<Options>(decayed));
+  groups.emplace_back(vectors, std::make_unique<Options>(plain));
+  Reference reference(groups, plain);
+  for (int64_t step = 0; step < 12; ++step) {
+    optimizer.parameters().zero_gradients();
+    objective(ours, step).backward();
+    optimizer.step(base_lr(config));
+    reference.zero_grad();
+    objective(theirs, step).backward();
+    reference.step();
+  }
+  const auto a = ours->named_parameters(), b = theirs->named_parameters();
+  REQUIRE(a.size() == 4);
+  for (const auto& item : a) {
+    INFO(item.key());
+    CHECK_THAT(item.value().detach(), IsClose(b[item.key()].detach(), 2e-6));
+  }
+}
+
+TEST_CASE("the flat optimizers are LibTorch's", "[trainers][optimizer]") {
+  SECTION("adamw") {
+    AdamWConfig config;
+    config.lr = 3e-2;
+    config.weight_decay = 0.2;
+    const auto options = torch::optim::AdamWOptions(config.lr).weight_decay(config.weight_decay);
+    same_as<torch::optim::AdamW>(config, options, torch::optim::AdamWOptions(options).weight_decay(0));
+  }
+  SECTION("adam") {
+    AdamConfig config;
+    config.lr = 3e-2;
+    config.beta1 = 0.5;
+    const auto options = torch::optim::AdamOptions(config.lr).betas(std::make_tuple(0.5, 0.999));
+    same_as<torch::optim::Adam>(config, options, options);
+  }
+  SECTION("sgd with momentum") {
+    SGDConfig config;
+    config.weight_decay = 0.1;
+    const auto options = torch::optim::SGDOptions(config.lr).momentum(0.9).weight_decay(0.1);
+    same_as<torch::optim::SGD>(config, options, torch::optim::SGDOptions(options).weight_decay(0));
+  }
+  SECTION("sgd with Nesterov's momentum") {
+    SGDConfig config;
+    config.nesterov = true;
+    const auto options = torch::optim::SGDOptions(config.lr).momentum(0.9).nesterov(true);
+    same_as<torch::optim::SGD>(config, options, options);
+  }
+}
+
+TEST_CASE("flat parameters keep values, views and gradients together", "[trainers][optimizer]") {
+  Net net = make_net(), before = make_net();
+  FlatParameters flat(*net);
+  REQUIRE(flat.groups().size() == 2);  // matrices, which decay, and vectors
+  for (const auto& item : net->named_parameters()) {
+    CHECK(torch::equal(item.value(), before->named_parameters()[item.key()]));
+    CHECK(reinterpret_cast<uintptr_t>(item.value().data_ptr()) % 64 ==
+          reinterpret_cast<uintptr_t>(flat.groups()[0].values.data_ptr()) % 64);
+  }
+  flat.zero_gradients();
+  objective(net, 0).backward();
+  objective(before, 0).backward();
+  double squares = 0;
+  for (const auto& p : before->parameters()) squares += p.grad().square().sum().item<double>();
+  CHECK(std::abs(flat.gradient_norm().item<double>() - std::sqrt(squares)) < 1e-6);
+  CHECK(flat.all_finite());
+  flat.groups()[0].values[0] = std::numeric_limits<float>::quiet_NaN();
+  CHECK_FALSE(flat.all_finite());
+}
+
+TEST_CASE("clipping scales the gradient to the norm asked for, and leaves a smaller one alone", "[trainers][optimizer]") {
+  Net net = make_net();
+  Optimizer optimizer(*net, SGDConfig{});
+  objective(net, 0).backward();
+  const double norm = optimizer.parameters().gradient_norm().item<double>();
+  CHECK(std::abs(optimizer.clip(norm * 2).item<double>() - norm) < 1e-6);
+  CHECK(std::abs(optimizer.parameters().gradient_norm().item<double>() - norm) < 1e-6);
+  optimizer.clip(norm / 4);
+  CHECK(std::abs(optimizer.parameters().gradient_norm().item<double>() - norm / 4) < 1e-5);
+}
+
+TEST_CASE("an optimizer's state makes another one go on as it would", "[trainers][optimizer]") {
+  Net net = make_net(), other = make_net();
+  Optimizer optimizer(*net, AdamWConfig{});
+  for (int64_t step = 0; step < 3; ++step) {
+    optimizer.parameters().zero_gradients();
+    objective(net, step).backward();
+    optimizer.step(1e-2);
+  }
+  Optimizer second(*other, AdamWConfig{});
+  {
+    const torch::NoGradGuard no_grad;
+    for (const auto& item : net->named_parameters()) other->named_parameters()[item.key()].copy_(item.value());
+  }
+  NamedTensors state = optimizer.state();
+  for (auto& [name, tensor] : state) tensor = tensor.clone();
+  second.load(state);
+  for (auto* pair : {&net, &other}) {
+    Optimizer& o = pair == &net ? optimizer : second;
+    o.parameters().zero_gradients();
+    objective(*pair, 3).backward();
+    o.step(1e-2);
+  }
+  for (const auto& item : net->named_parameters()) {
+    CHECK(torch::equal(item.value(), other->named_parameters()[item.key()]));
+  }
+
+  state.erase("first.weight.exp_avg");
+  state["third.weight.exp_avg"] = torch::zeros({1});
+  try {
+    second.load(state);
+    FAIL("a state with a missing tensor was loaded");
+  } catch (const RunError& error) {
+    const std::string message = error.what();
+    CHECK(message.find("first.weight.exp_avg is missing") != std::string::npos);
+    CHECK(message.find("third.weight.exp_avg is not known") != std::string::npos);
+  }
+}
+
+TEST_CASE("the average has the half-life it says, in examples", "[trainers][optimizer]") {
+  Net net = make_net();
+  FlatParameters flat(*net);
+  Ema ema(flat, *net, /*halflife_images=*/100);
+  const Tensor weight = net->named_parameters()["first.weight"];
+  const Tensor before = ema.state().at("first.weight").clone();
+  {
+    const torch::NoGradGuard no_grad;
+    weight.add_(1.0);
+  }
+  // Late in training, when the young average's shorter half-life is over: 100 examples in two updates.
+  ema.update(1'000'000, 50);
+  ema.update(1'000'050, 50);
+  CHECK_THAT(ema.state().at("first.weight"), IsClose(before + 0.5, 1e-6));
+
+  const Tensor live = weight.detach().clone();
+  {
+    const Ema::Swap swap(ema);
+    CHECK_THAT(weight.detach(), IsClose(before + 0.5, 1e-6));
+  }
+  CHECK(torch::equal(weight.detach(), live));
+}
+
+TEST_CASE("a young average follows closely", "[trainers][optimizer]") {
+  Net net = make_net();
+  FlatParameters flat(*net);
+  Ema ema(flat, *net, /*halflife_images=*/1e9);
+  const Tensor weight = net->named_parameters()["first.weight"];
+  {
+    const torch::NoGradGuard no_grad;
+    weight.add_(1.0);
+  }
+  ema.update(100, 100);  // half-life 5 examples: twenty of them have passed
+  CHECK_THAT(ema.state().at("first.weight"), IsClose(weight.detach(), 1e-5));
+}
+
+}  // namespace
+}  // namespace genzoo

@@ -1,0 +1,142 @@
+#include "trainers/step.h"
+
+#include "core/error.h"
+#include "models/registry.h"
+#include "tests/support.h"
+#include "trainers/checkpoint.h"
+#include "trainers/shards.h"
+
+namespace genzoo {
+namespace {
+
+DataSpec vectors(int64_t dims) {
+  DataSpec spec;
+  spec.dataset = "test";
+  spec.kind = DataKind::vectors;
+  spec.shape = {dims};
+  return spec;
+}
+
+struct ModelSection {
+  Choice model;
+  void fields(Fields& f) { f("model", model, model_choices(), ""); }
+};
+
+AnyModel model_of(const std::string& yaml, const DataSpec& spec) {
+  return make_model(read_config<ModelSection>(ConfigSource::from_text("model: " + yaml, "test")).model, spec, 0);
+}
+
+Batch batch_of(int64_t index) {
+  Rng rng = Rng::for_batch(7, Purpose::synthetic_data, static_cast<uint64_t>(index));
+  return {rng.normal({8, 2}), {}};
+}
+
+NamedTensors copy_of(const NamedTensors& tensors) {
+  NamedTensors result;
+  for (const auto& [name, tensor] : tensors) result[name] = tensor.clone();
+  return result;
+}
+
+TEST_CASE("the tree adds pairwise, level by level", "[trainers][shards]") {
+  // In float32 the order shows: 1 is lost beside 2^24, unless it first meets its own kind.
+  const auto number = [](float x) { return torch::full({1}, x); };
+  CHECK(tree_sum({number(16777216.f), number(1.f), number(1.f), number(1.f)}).item<float>() == 16777218.f);
+  CHECK(tree_sum({number(3.f)}).item<float>() == 3.f);
+}
+
+TEST_CASE("shards without randomness or batch statistics learn what the whole batch teaches", "[trainers][shards]") {
+  const std::string yaml = "{realnvp: {couplings: 2, hidden_dim: 8, normalization: none}}";
+  std::vector<NamedTensors> after;
+  for (const int64_t shards : {1, 2, 4}) {
+    AnyModel model = model_of(yaml, vectors(2));
+    StepConfig config;
+    config.steps = 5;
+    config.shards = shards;
+    const auto step = make_step(model, AdamWConfig{}, AdamWConfig{}, AdamWConfig{}, config);
+    for (int64_t t = 0; t < 5; ++t) step->update(batch_of, t);
+    after.push_back(copy_of(module_state(*model.module)));
+  }
+  for (size_t i = 1; i < after.size(); ++i) {
+    for (const auto& [name, tensor] : after[0]) {
+      INFO(name);
+      CHECK_THAT(after[i].at(name), IsClose(tensor, 1e-5));
+    }
+  }
+}
+
+TEST_CASE("accumulated batches learn what one batch of them all teaches", "[trainers][step]") {
+  const std::string yaml = "{realnvp: {couplings: 2, hidden_dim: 8, normalization: none}}";
+  AnyModel apart = model_of(yaml, vectors(2)), together = model_of(yaml, vectors(2));
+  StepConfig config;
+  config.steps = 3;
+  const auto whole = make_step(together, AdamWConfig{}, AdamWConfig{}, AdamWConfig{}, config);
+  config.accumulate = 2;
+  const auto parts = make_step(apart, AdamWConfig{}, AdamWConfig{}, AdamWConfig{}, config);
+  const BatchSource pairs = [](int64_t index) {
+    return Batch{at::cat({batch_of(2 * index).x, batch_of(2 * index + 1).x}), {}};
+  };
+  for (int64_t t = 0; t < 3; ++t) {
+    const double a = parts->update(batch_of, t).at("loss").item<double>();
+    const double b = whole->update(pairs, t).at("loss").item<double>();
+    CHECK(std::abs(a - b) < 1e-5);
+  }
+  const NamedTensors expected = module_state(*together.module);
+  for (const auto& [name, tensor] : module_state(*apart.module)) {
+    INFO(name);
+    CHECK_THAT(tensor, IsClose(expected.at(name), 1e-5));
+  }
+}
+
+TEST_CASE("each player's update leaves the other alone", "[trainers][step]") {
+  AnyModel model = model_of("{gan: {latent_dim: 4, generator_width: 8, discriminator_width: 8, n_critic: 3}}", vectors(2));
+  // A player whose learning rate is (almost) nothing stays where it is, whatever the other does.
+  const OptimizerConfig moving = AdamConfig{}, still = SGDConfig{.lr = 1e-30, .momentum = 0.0};
+  for (const bool generator_moves : {true, false}) {
+    const auto step = make_step(model, moving, generator_moves ? moving : still, generator_moves ? still : moving, {});
+    const NamedTensors before = copy_of(module_state(*model.module));
+    step->update(batch_of, 0);
+    bool generator_moved = false, discriminator_moved = false;
+    for (const auto& item : model.module->named_parameters()) {
+      const bool same = torch::equal(item.value(), before.at(item.key()));
+      (item.key().starts_with("generator") ? generator_moved : discriminator_moved) |= !same;
+    }
+    CHECK(generator_moved == generator_moves);
+    CHECK(discriminator_moved != generator_moves);
+  }
+}
+
+TEST_CASE("two players take no accumulated gradients", "[trainers][step]") {
+  AnyModel model = model_of("{gan: {latent_dim: 4}}", vectors(2));
+  StepConfig config;
+  config.accumulate = 2;
+  CHECK_THROWS_AS(make_step(model, AdamConfig{}, AdamConfig{}, AdamConfig{}, config), UsageError);
+}
+
+TEST_CASE("an update is a function of its number: the same noise, the same bytes", "[trainers][step]") {
+  const std::string yaml = "{vae: {latent_dim: 2, network: {mlp: {hidden: [8]}}, likelihood: gaussian}}";
+  std::vector<NamedTensors> after;
+  for (int run = 0; run < 2; ++run) {
+    AnyModel model = model_of(yaml, vectors(2));
+    const auto step = make_step(model, AdamConfig{}, AdamConfig{}, AdamConfig{}, {.seed = 5, .steps = 4});
+    for (int64_t t = 0; t < 4; ++t) step->update(batch_of, t);
+    after.push_back(copy_of(module_state(*model.module)));
+  }
+  for (const auto& [name, tensor] : after[0]) CHECK(torch::equal(tensor, after[1].at(name)));
+}
+
+TEST_CASE("bfloat16 lowers products and leaves parameters and losses in float32", "[trainers][step]") {
+  AnyModel model = model_of("{realnvp: {couplings: 2, hidden_dim: 16}}", vectors(2));
+  StepConfig config;
+  config.precision = Precision::bfloat16;
+  const auto step = make_step(model, AdamConfig{}, AdamConfig{}, AdamConfig{}, config);
+  CHECK(step->update(batch_of, 0).at("loss").scalar_type() == torch::kFloat);
+  for (const auto& p : model.module->parameters()) CHECK(p.scalar_type() == torch::kFloat);
+  {
+    const Autocast autocast(torch::kCPU, Precision::bfloat16);
+    CHECK(at::mm(torch::ones({2, 2}), torch::ones({2, 2})).scalar_type() == torch::kBFloat16);
+  }
+  CHECK(at::mm(torch::ones({2, 2}), torch::ones({2, 2})).scalar_type() == torch::kFloat);
+}
+
+}  // namespace
+}  // namespace genzoo

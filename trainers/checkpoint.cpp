@@ -1,0 +1,158 @@
+#include "trainers/checkpoint.h"
+
+#include <fmt/ranges.h>
+#include <torch/utils.h>
+
+#include <charconv>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "models/registry.h"
+#include "trainers/run_folder.h"
+
+namespace genzoo {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kFormat = "genzoo-checkpoint-1";
+
+const std::string& entry(const Metadata& metadata, const std::string& key, const fs::path& path) {
+  const auto found = metadata.find(key);
+  if (found == metadata.end()) {
+    throw RunError(fmt::format("{} is no checkpoint of genzoo: its metadata have no '{}'; give a run folder or one of "
+                               "its checkpoints/*.safetensors",
+                               path.string(), key));
+  }
+  return found->second;
+}
+
+int64_t parse_step(const std::string& text, const fs::path& path) {
+  int64_t step = -1;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), step);
+  if (error != std::errc() || stop != text.data() + text.size() || step < 0) {
+    throw RunError(fmt::format("{}: its step is '{}', which is no step; the file is damaged", path.string(), text));
+  }
+  return step;
+}
+
+std::string names(const std::vector<int64_t>& steps) {
+  std::string text;
+  for (const int64_t step : steps) text += fmt::format("{}{}", text.empty() ? "" : ", ", step);
+  return text;
+}
+
+}  // namespace
+
+void save_checkpoint(const fs::path& path, const CheckpointInfo& info, int64_t seed, const NamedTensors& tensors) {
+  const Metadata metadata{{"format", kFormat},
+                          {"step", std::to_string(info.step)},
+                          {"seed", std::to_string(seed)},
+                          {"config", info.config},
+                          {"spec", info.spec.to_json().dump()}};
+  write_safetensors(path, tensors, metadata, /*with_checksum=*/true);
+}
+
+NamedTensors Checkpoint::below(const std::string& prefix) const {
+  NamedTensors result;
+  for (const auto& [name, tensor] : tensors) {
+    if (name.starts_with(prefix)) result[name.substr(prefix.size())] = tensor;
+  }
+  return result;
+}
+
+Checkpoint read_checkpoint(const fs::path& path) {
+  TensorFile file = read_safetensors(path);
+  const std::string& format = entry(file.metadata, "format", path);
+  if (format != kFormat) {
+    throw RunError(fmt::format("{}: checkpoint format '{}'; this genzoo reads '{}'", path.string(), format, kFormat));
+  }
+  Checkpoint checkpoint;
+  checkpoint.info.step = parse_step(entry(file.metadata, "step", path), path);
+  checkpoint.info.config = entry(file.metadata, "config", path);
+  checkpoint.info.spec = DataSpec::from_json(parse_json(entry(file.metadata, "spec", path), path.string()));
+  checkpoint.tensors = std::move(file.tensors);
+  return checkpoint;
+}
+
+NamedTensors module_state(const torch::nn::Module& module) {
+  NamedTensors state;
+  for (const auto& item : module.named_parameters()) state[item.key()] = item.value().detach();
+  for (const auto& item : module.named_buffers()) state[item.key()] = item.value().detach();
+  return state;
+}
+
+void load_module_state(torch::nn::Module& module, const NamedTensors& saved, const std::string& where) {
+  const torch::NoGradGuard no_grad;
+  const NamedTensors own = module_state(module);
+  std::string mistakes;
+  for (const auto& [name, tensor] : own) {
+    const auto found = saved.find(name);
+    if (found == saved.end()) {
+      mistakes += fmt::format(" {} is missing;", name);
+    } else if (found->second.sizes() != tensor.sizes() || found->second.scalar_type() != tensor.scalar_type()) {
+      mistakes += fmt::format(" {} is {} where the model has {};", name, fmt::join(found->second.sizes(), "x"),
+                              fmt::join(tensor.sizes(), "x"));
+    }
+  }
+  for (const auto& [name, tensor] : saved) {
+    if (!own.contains(name)) mistakes += fmt::format(" {} is left over;", name);
+  }
+  if (!mistakes.empty()) {
+    throw RunError(fmt::format("{}: the weights are another model's:{} nothing was loaded", where, mistakes));
+  }
+  for (const auto& [name, tensor] : own) tensor.copy_(saved.at(name));
+}
+
+fs::path find_checkpoint(const fs::path& run_or_file, Which which) {
+  if (fs::is_regular_file(run_or_file)) return run_or_file;
+  if (!fs::is_directory(run_or_file)) {
+    throw UsageError(fmt::format("{}: there is no such run folder or checkpoint; `genzoo list` shows the runs there are",
+                                 run_or_file.string()));
+  }
+  const RunFolder run(run_or_file);
+  const std::vector<int64_t> steps = run.checkpoint_steps();
+  if (steps.empty()) {
+    throw UsageError(fmt::format("{}: no checkpoint in it{}", run_or_file.string(),
+                                 run.has_run() ? " yet; train on with --resume" : "; it is no run folder"));
+  }
+  if (which == Which::newest) return run.checkpoint(steps.back());
+  const std::optional<int64_t> best = run.best_step();
+  if (!best) {
+    throw UsageError(fmt::format("{}: no checkpoint is known as the best (a model without a validation loss has none); "
+                                 "there are steps {}",
+                                 run_or_file.string(), names(steps)));
+  }
+  return run.checkpoint(*best);
+}
+
+LoadedModel load_model(const fs::path& run_or_file, Which which, Weights weights, const std::string& device) {
+  LoadedModel loaded;
+  loaded.path = find_checkpoint(run_or_file, which);
+  const fs::path folder = fs::absolute(loaded.path).parent_path().parent_path();
+  if (fs::is_directory(run_or_file)) {
+    loaded.run = run_or_file;
+  } else if (RunFolder(folder).has_run()) {
+    loaded.run = folder;
+  }
+  const Checkpoint checkpoint = read_checkpoint(loaded.path);
+  loaded.config = read_config<ExperimentConfig>(
+      ConfigSource::from_text(checkpoint.info.config, loaded.path.string() + " (config)"));
+  loaded.spec = checkpoint.info.spec;
+  loaded.step = checkpoint.info.step;
+  loaded.device = resolve_device(device.empty() ? "auto" : device);
+  loaded.model = make_model(loaded.config.model, loaded.spec, static_cast<uint64_t>(loaded.config.seed));
+
+  NamedTensors state = checkpoint.below("model.");
+  const NamedTensors averaged = checkpoint.below("ema.");
+  loaded.has_ema = weights == Weights::ema_if_any && !averaged.empty();
+  if (loaded.has_ema) {
+    for (const auto& [name, tensor] : averaged) state[name] = tensor;
+  }
+  load_module_state(*loaded.model.module, state, loaded.path.string());
+  loaded.model.module->to(loaded.device);
+  loaded.model.module->eval();
+  return loaded;
+}
+
+}  // namespace genzoo

@@ -1,0 +1,69 @@
+#pragma once
+// All state of one step in one file, and models built from such a file alone.
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/safetensors.h"
+#include "data/dataset.h"
+#include "models/model.h"
+#include "trainers/experiment.h"
+
+namespace genzoo {
+
+/// What a checkpoint says of itself.
+struct CheckpointInfo {
+  int64_t step = 0;
+  std::string config;  ///< YAML, as resolved
+  DataSpec spec;
+};
+
+/// Tensors `model.*`, `ema.*`, `optimizer.*`; metadata: step, config, seed, spec, format, checksum. Whole or not there.
+void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& info, int64_t seed,
+                     const NamedTensors& tensors);
+
+struct Checkpoint {
+  CheckpointInfo info;
+  NamedTensors tensors;
+
+  /// Those below a prefix, the prefix taken off.
+  NamedTensors below(const std::string& prefix) const;
+};
+
+/// Throws UsageError if there is no such file, RunError with one line if it is damaged or no checkpoint of genzoo.
+Checkpoint read_checkpoint(const std::filesystem::path& path);
+
+/// Parameters and buffers by name, for saving: views.
+NamedTensors module_state(const torch::nn::Module& module);
+
+/// Copies saved values into a module. Throws RunError that names every tensor missing, left over or of another shape;
+/// then nothing is changed. `where` begins the message.
+void load_module_state(torch::nn::Module& module, const NamedTensors& saved, const std::string& where);
+
+/// Which weights a verb uses.
+enum class Weights { ema_if_any, raw };
+
+/// A trained model, ready for evaluation.
+struct LoadedModel {
+  std::filesystem::path run;   ///< its folder; empty when loaded from a file outside a run
+  std::filesystem::path path;  ///< its checkpoint
+  ExperimentConfig config;
+  DataSpec spec;
+  int64_t step = 0;
+  bool has_ema = false;  ///< the averaged weights are in use
+  AnyModel model;        ///< on its device
+  torch::Device device = torch::kCPU;
+};
+
+/// Which of a run's checkpoints.
+enum class Which { newest, best };
+
+/// A run folder's checkpoint, or the file itself. Throws UsageError saying what is missing and what is there.
+std::filesystem::path find_checkpoint(const std::filesystem::path& run_or_file, Which which);
+
+LoadedModel load_model(const std::filesystem::path& run_or_file, Which which, Weights weights,
+                       const std::string& device);
+
+}  // namespace genzoo

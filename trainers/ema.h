@@ -1,0 +1,54 @@
+#pragma once
+// Exponential moving average of a module's weights: what is sampled from and evaluated.
+
+#include <torch/nn/module.h>
+
+#include <memory>
+#include <vector>
+
+#include "core/safetensors.h"
+#include "trainers/optimizer.h"
+
+namespace genzoo {
+
+/// The average of a module's parameters and floating-point buffers. Its half-life is counted in images (examples), so
+/// a change of batch size does not change its meaning; while training is young the half-life is at most a twentieth of
+/// the examples seen, as in Karras et al. (2022). Integer buffers are copied.
+class Ema final {
+ public:
+  /// `parameters` are the module's own, already flat.
+  Ema(const FlatParameters& parameters, torch::nn::Module& module, double halflife_images);
+
+  /// After an update that has brought the examples seen to `images`, `batch` of them in this update.
+  void update(int64_t images, int64_t batch);
+
+  NamedTensors state() const;           ///< by parameter and buffer name; views
+  void load(const NamedTensors& state);  ///< throws RunError if a name or shape differs
+
+  /// While it lives the module holds the averaged weights; its own afterwards.
+  class Swap final {
+   public:
+    explicit Swap(Ema& ema) : ema_(ema) { ema_.exchange(); }
+    ~Swap() { ema_.exchange(); }
+    Swap(const Swap&) = delete;
+    Swap& operator=(const Swap&) = delete;
+
+   private:
+    Ema& ema_;
+  };
+
+ private:
+  void exchange();  ///< swaps the averages' and the module's contents
+
+  struct Averaged {
+    std::string name;
+    Tensor live;  ///< the module's tensor
+    Tensor mean;
+  };
+  const FlatParameters* parameters_;
+  std::vector<Averaged> flats_;    ///< one a group; names are empty
+  std::vector<Averaged> buffers_;
+  double halflife_images_;
+};
+
+}  // namespace genzoo

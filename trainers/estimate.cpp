@@ -1,0 +1,176 @@
+#include "trainers/estimate.h"
+
+#include <ATen/record_function.h>
+#include <c10/core/Allocator.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
+#include <fmt/format.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <string_view>
+
+#include "models/model.h"
+#include "models/registry.h"
+
+namespace genzoo {
+namespace {
+
+/// Bytes that LibTorch's CPU allocator holds, and the most it held.
+class AllocationMeter final : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device) override {
+    const int64_t now = held_.fetch_add(bytes) + bytes;
+    int64_t peak = peak_.load();
+    while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
+    }
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+  int64_t peak() const { return peak_; }
+
+ private:
+  std::atomic<int64_t> held_{0}, peak_{0};
+};
+
+/// FLOPs of the operators run by any thread while it lives: matrix products, convolutions, attention.
+class FlopMeter final {
+ public:
+  FlopMeter() {
+    flops() = 0;
+    handle_ = at::addGlobalCallback(at::RecordFunctionCallback(&FlopMeter::begin).needsInputs(true).scopes(
+        {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION}));
+  }
+  ~FlopMeter() { at::removeCallback(handle_); }
+  FlopMeter(const FlopMeter&) = delete;
+  FlopMeter& operator=(const FlopMeter&) = delete;
+  double total() const { return flops(); }
+
+ private:
+  static std::atomic<double>& flops() {
+    static std::atomic<double> sum{0.0};
+    return sum;
+  }
+
+  static Tensor tensor(const at::RecordFunction& f, size_t i) {
+    const auto inputs = f.inputs();
+    return i < inputs.size() && inputs[i].isTensor() ? inputs[i].toTensor() : Tensor();
+  }
+
+  /// The weight's elements meet every output pixel once per image.
+  static double convolution(const Tensor& x, const Tensor& w, bool transposed, const Tensor& output) {
+    if (!x.defined() || !w.defined() || x.dim() != 4) return 0;
+    const Tensor& grid = transposed || !output.defined() ? x : output;
+    return 2.0 * static_cast<double>(w.numel()) * static_cast<double>(grid.size(0) * grid.size(2) * grid.size(3));
+  }
+
+  static double count(const at::RecordFunction& f) {
+    const std::string_view name = f.name();
+    const auto product = [&](size_t a, size_t b) {
+      const Tensor x = tensor(f, a), y = tensor(f, b);
+      if (!x.defined() || !y.defined() || y.dim() == 0) return 0.0;
+      return 2.0 * static_cast<double>(x.numel()) * static_cast<double>(y.size(-1));
+    };
+    if (name == "aten::mm" || name == "aten::bmm") return product(0, 1);
+    if (name == "aten::addmm" || name == "aten::baddbmm") return product(1, 2);
+    if (name == "aten::convolution") {
+      const auto inputs = f.inputs();
+      const bool transposed = inputs[6].toBool();
+      const Tensor x = tensor(f, 0), w = tensor(f, 1);
+      if (!x.defined() || x.dim() != 4) return 0;
+      if (transposed) return convolution(x, w, true, {});
+      const auto stride = inputs[3].toIntVector(), padding = inputs[4].toIntVector();
+      const auto side = [&](int d) {
+        return (x.size(d + 2) + 2 * padding[d] - w.size(d + 2)) / stride[d] + 1;
+      };
+      return 2.0 * static_cast<double>(w.numel()) * static_cast<double>(x.size(0) * side(0) * side(1));
+    }
+    if (name == "aten::convolution_backward") {
+      // Gradients for the input and for the weight, each as dear as the convolution.
+      const Tensor gradient = tensor(f, 0), x = tensor(f, 1), w = tensor(f, 2);
+      const bool transposed = f.inputs()[7].toBool();
+      return 2.0 * convolution(x, w, transposed, gradient);
+    }
+    const bool forward = name == "aten::_scaled_dot_product_flash_attention_for_cpu" ||
+                         name == "aten::_scaled_dot_product_flash_attention" ||
+                         name == "aten::_scaled_dot_product_efficient_attention";
+    const bool backward = name == "aten::_scaled_dot_product_flash_attention_for_cpu_backward" ||
+                          name == "aten::_scaled_dot_product_flash_attention_backward" ||
+                          name == "aten::_scaled_dot_product_efficient_attention_backward";
+    if (forward || backward) {
+      const Tensor q = tensor(f, backward ? 1 : 0), k = tensor(f, backward ? 2 : 1);
+      if (!q.defined() || !k.defined()) return 0;
+      const double products = 4.0 * static_cast<double>(q.numel()) * static_cast<double>(k.size(-2));
+      return backward ? 2.5 * products : products;  // the scores are computed once more
+    }
+    return 0;
+  }
+
+  static std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& f) {
+    const double n = count(f);
+    double sum = flops().load();
+    while (!flops().compare_exchange_weak(sum, sum + n)) {
+    }
+    return nullptr;
+  }
+
+  at::CallbackHandle handle_;
+};
+
+int64_t bytes_of(const Examples& examples) {
+  return (examples.x.defined() ? static_cast<int64_t>(examples.x.nbytes()) : 0) +
+         (examples.y.defined() ? static_cast<int64_t>(examples.y.nbytes()) : 0);
+}
+
+/// One forward and backward pass over one batch.
+void one_pass(AnyModel& model, const Batch& batch) {
+  Rng rng = Rng::for_batch(0, Purpose::loss, 0);
+  if (model.can.loss) {
+    model.can.loss(batch, rng, 0).total.backward();
+    return;
+  }
+  const AdversarialGame& game = *model.can.game;
+  for (int64_t turn = 0; turn < game.n_critic; ++turn) {
+    const Tensor fake = game.generate_fake(batch.size(), rng);
+    game.discriminator_loss(batch, fake, rng).total.backward();
+    if (turn + 1 == game.n_critic) game.generator_loss(fake, rng).total.backward();
+  }
+}
+
+}  // namespace
+
+CostEstimate estimate_cost(const ExperimentConfig& config, const Dataset& dataset) {
+  CostEstimate cost;
+  AnyModel model = make_model(config.model, dataset.spec, static_cast<uint64_t>(config.seed));
+  const TrainConfig& t = config.train;
+  cost.parameters = parameter_count(*model.module);
+  const bool sgd = std::holds_alternative<SGDConfig>(t.optimizer);
+  const int64_t copies = 2 + (sgd ? 1 : 2) + (t.ema ? 1 : 0);  // values, gradients, moments, average
+  cost.weights_bytes = cost.parameters * copies * static_cast<int64_t>(sizeof(float));
+  cost.data_bytes = bytes_of(dataset.train) + bytes_of(dataset.validation) + bytes_of(dataset.test);
+
+  const TrainingSource source(dataset, t.batch_size, model.can.context, static_cast<uint64_t>(config.seed), torch::kCPU);
+  const Batch batch = source.batch(0);
+  const auto meter = std::make_shared<AllocationMeter>();
+  const FlopMeter flops;
+  {
+    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
+    one_pass(model, batch);
+  }
+  cost.flops_per_step = flops.total() * static_cast<double>(t.accumulate);
+  // The pass made the gradients too, which the weights' bytes count already.
+  cost.activation_bytes = std::max<int64_t>(0, meter->peak() - cost.parameters * static_cast<int64_t>(sizeof(float)));
+  return cost;
+}
+
+std::string CostEstimate::describe() const {
+  const auto megabytes = [](int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+  std::string text = fmt::format("parameters      {}\n", parameters);
+  text += fmt::format("compute         {:.3g} GFLOP a step (products, convolutions, attention)\n", flops_per_step * 1e-9);
+  text += fmt::format("memory          {:.0f} MB: weights, gradients, moments {:.0f}, activations {:.0f}, data {:.0f}; and LibTorch itself\n",
+                      megabytes(weights_bytes + activation_bytes + data_bytes), megabytes(weights_bytes),
+                      megabytes(activation_bytes), megabytes(data_bytes));
+  return text;
+}
+
+}  // namespace genzoo

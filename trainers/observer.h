@@ -1,0 +1,105 @@
+#pragma once
+// Those who watch a training: the log file, TensorBoard, the terminal, the folder of samples. A trainer tells all of
+// them the same things; none of them can change what is trained.
+
+#include <torch/types.h>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/file.h"
+#include "core/tensorboard.h"
+#include "data/dataset.h"
+#include "trainers/run_folder.h"
+
+namespace genzoo {
+
+/// One line of the log.
+struct LogLine {
+  int64_t step = 0;  ///< updates done
+  Split split = Split::train;
+  double loss = 0.0;
+  std::map<std::string, double> terms;
+  std::optional<double> lr;           ///< of training lines
+  std::optional<double> items_per_s;  ///< examples, or tokens, since the last line
+  double seconds = 0.0;               ///< since this process began to train
+};
+
+/// What a model drew at a step: a picture, or text.
+struct SampleOutput {
+  Tensor picture;     ///< (3 or 1, H, W) uint8; undefined for text
+  std::string text;
+  std::string title;  ///< "samples", "means of p(x|z)"
+};
+
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void begin(int64_t step, int64_t steps) = 0;  ///< from which step to which
+  virtual void line(const LogLine& line) = 0;
+  virtual void samples(int64_t step, const SampleOutput& output) = 0;
+  virtual void end(int64_t step, const std::string& reason) = 0;
+};
+
+/// log.jsonl, one JSON object a line.
+class JsonLog final : public Observer {
+ public:
+  explicit JsonLog(const RunFolder& run) : lines_(run.log()) {}
+  void begin(int64_t step, int64_t steps) override;
+  void line(const LogLine& line) override;
+  void samples(int64_t, const SampleOutput&) override {}
+  void end(int64_t, const std::string&) override {}
+
+ private:
+  AppendedLines lines_;
+};
+
+/// TensorBoard's event file: train/loss, train/<term>, validation/loss, samples.
+class TensorBoardLog final : public Observer {
+ public:
+  explicit TensorBoardLog(const RunFolder& run) : folder_(run.path()) {}
+  void begin(int64_t step, int64_t steps) override;
+  void line(const LogLine& line) override;
+  void samples(int64_t step, const SampleOutput& output) override;
+  void end(int64_t, const std::string&) override {}
+
+ private:
+  std::filesystem::path folder_;
+  std::unique_ptr<EventWriter> writer_;
+};
+
+/// samples/<step>.png or .txt; of 2-D data also samples/animation.webp at the end.
+class SampleFiles final : public Observer {
+ public:
+  SampleFiles(const RunFolder& run, bool animate) : run_(run), animate_(animate) {}
+  void begin(int64_t, int64_t) override {}
+  void line(const LogLine&) override {}
+  void samples(int64_t step, const SampleOutput& output) override;
+  void end(int64_t step, const std::string& reason) override;
+
+ private:
+  RunFolder run_;
+  bool animate_;
+};
+
+/// One line that is rewritten on a terminal, plain lines elsewhere, on stderr.
+class Console final : public Observer {
+ public:
+  explicit Console(bool is_terminal) : is_terminal_(is_terminal) {}
+  void begin(int64_t step, int64_t steps) override;
+  void line(const LogLine& line) override;
+  void samples(int64_t step, const SampleOutput& output) override;
+  void end(int64_t step, const std::string& reason) override;
+
+ private:
+  void clear();
+  bool is_terminal_;
+  int64_t first_ = 0, steps_ = 0;
+  std::chrono::steady_clock::time_point started_;
+};
+
+}  // namespace genzoo

@@ -1,0 +1,123 @@
+#pragma once
+// AdamW, Adam and SGD over flat buffers: all parameters of one weight-decay group are slices of one tensor, so are
+// their gradients and moments, and an update is one fused operator a group however many tensors the model has.
+
+#include <torch/nn/module.h>
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/config.h"
+#include "core/safetensors.h"
+
+namespace genzoo {
+
+/// Adam with decoupled weight decay. Loshchilov & Hutter (2019), algorithm 2. The decay acts on parameters with two or
+/// more dimensions (matrices, convolutions, embeddings), not on biases and gains.
+struct AdamWConfig {
+  static constexpr const char* kName = "adamw";
+  double lr = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+  void fields(Fields& f);
+};
+
+/// Kingma & Ba (2015), algorithm 1.
+struct AdamConfig {
+  static constexpr const char* kName = "adam";
+  double lr = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  void fields(Fields& f);
+};
+
+/// Stochastic gradient descent with momentum; weight decay is added to the gradient of parameters with two or more
+/// dimensions.
+struct SGDConfig {
+  static constexpr const char* kName = "sgd";
+  double lr = 0.1;
+  double momentum = 0.9;
+  bool nesterov = false;
+  double weight_decay = 0.0;
+  void fields(Fields& f);
+};
+
+using OptimizerConfig = std::variant<AdamWConfig, AdamConfig, SGDConfig>;
+
+double base_lr(const OptimizerConfig& config);
+
+/// A module's parameters laid into flat buffers. The module's own tensors become views of them, and so do their
+/// gradients, which autograd then accumulates in place.
+class FlatParameters final {
+ public:
+  /// Where one parameter lies.
+  struct Slice {
+    std::string name;
+    int64_t group;
+    int64_t offset;
+    std::vector<int64_t> shape;
+  };
+  /// Parameters that share dtype and weight decay.
+  struct Group {
+    Tensor values;     ///< (P) padded: every slice begins at a multiple of 64 bytes
+    Tensor gradients;  ///< (P)
+    bool decays;
+  };
+
+  /// Call once, after the module has its final device; do not call zero_grad() on the module afterwards.
+  explicit FlatParameters(torch::nn::Module& module);
+
+  void zero_gradients();
+  std::vector<Group>& groups() { return groups_; }
+  const std::vector<Group>& groups() const { return groups_; }
+  const std::vector<Slice>& slices() const { return slices_; }
+
+  /// The slice of a buffer laid out like group `slice.group`, in the parameter's shape.
+  static Tensor view(const Tensor& flat, const Slice& slice);
+
+  /// Euclidean norm of all gradients together. (), on the device
+  Tensor gradient_norm() const;
+  bool all_finite() const;  ///< of the values; waits for the device
+
+ private:
+  std::vector<Group> groups_;
+  std::vector<Slice> slices_;
+};
+
+/// An optimizer of one module. Its state is saved under parameter names, so it survives a reordering of members.
+class Optimizer final {
+ public:
+  Optimizer(torch::nn::Module& module, const OptimizerConfig& config);
+
+  FlatParameters& parameters() { return parameters_; }
+  const FlatParameters& parameters() const { return parameters_; }
+  double base_lr() const { return genzoo::base_lr(config_); }
+
+  /// Scales the gradients down to a norm of at most max_norm, without waiting for the device; returns the norm before.
+  Tensor clip(double max_norm);
+
+  /// One update at learning rate lr from the gradients that are there.
+  void step(double lr);
+
+  /// `<parameter>.exp_avg` and so on, and `step`. Views: copy before the next step if they must not change.
+  NamedTensors state() const;
+  /// Throws RunError naming every tensor that is missing, left over or of another shape.
+  void load(const NamedTensors& state);
+
+ private:
+  struct Moments {
+    Tensor first, second;  ///< like Group::values; SGD has no second
+  };
+  std::vector<std::pair<const char*, const Tensor*>> moment_names(const Moments& m) const;
+
+  OptimizerConfig config_;
+  FlatParameters parameters_;
+  std::vector<Moments> moments_;
+  Tensor step_count_;  ///< () float32, as the fused operators want it
+};
+
+}  // namespace genzoo

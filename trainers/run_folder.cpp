@@ -1,0 +1,173 @@
+#include "trainers/run_folder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "core/error.h"
+#include "core/file.h"
+
+namespace genzoo {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string file_name(int64_t step, const std::string& extension) { return fmt::format("{:09}{}", step, extension); }
+
+/// The step a file is named after; nothing if it is named otherwise.
+std::optional<int64_t> step_of(const fs::path& path, const std::string& extension) {
+  if (path.extension() != extension) return {};
+  const std::string stem = path.stem().string();
+  int64_t step = -1;
+  const auto [stop, error] = std::from_chars(stem.data(), stem.data() + stem.size(), step);
+  if (error != std::errc() || stop != stem.data() + stem.size() || step < 0) return {};
+  return step;
+}
+
+/// A JSON file if it is there and whole; null otherwise. For overviews, which must not fail on one bad run.
+Json read_json_if_any(const fs::path& path) {
+  std::error_code none;
+  if (!fs::is_regular_file(path, none)) return {};
+  try {
+    return parse_json(read_file(path, uint64_t{1} << 24), path.string());
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+/// A top-level scalar or first-level choice key of the resolved config, without judging the rest of it.
+std::map<std::string, std::string> outline(const fs::path& config) {
+  std::map<std::string, std::string> result;
+  std::ifstream in(config);
+  std::string section;
+  for (std::string line; std::getline(in, line);) {
+    const size_t colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    const size_t indent = line.find_first_not_of(' ');
+    const std::string key = line.substr(indent, colon - indent);
+    std::string value = line.substr(colon + 1);
+    value.erase(0, value.find_first_not_of(' '));
+    if (indent == 0) {
+      section = key;
+      if (!value.empty()) result[key] = value;
+    } else if (indent == 2) {
+      result.try_emplace(section, key);  // the choice: "model:\n  vae:"
+      if (!value.empty()) result[section + "." + key] = value;
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+fs::path RunFolder::checkpoint(int64_t step) const { return checkpoints() / file_name(step, ".safetensors"); }
+
+fs::path RunFolder::sample(int64_t step, const std::string& extension) const {
+  return samples() / file_name(step, extension);
+}
+
+bool RunFolder::has_run() const { return fs::is_regular_file(config()); }
+
+std::vector<int64_t> RunFolder::checkpoint_steps() const {
+  std::vector<int64_t> steps;
+  std::error_code none;
+  for (const auto& item : fs::directory_iterator(checkpoints(), none)) {
+    if (const auto step = step_of(item.path(), ".safetensors")) steps.push_back(*step);
+  }
+  std::ranges::sort(steps);
+  return steps;
+}
+
+std::optional<int64_t> RunFolder::best_step() const {
+  std::ifstream in(best());
+  int64_t step = -1;
+  if (!(in >> step) || !fs::is_regular_file(checkpoint(step))) return {};
+  return step;
+}
+
+void RunFolder::prune(int64_t keep) const {
+  const std::vector<int64_t> steps = checkpoint_steps();
+  const std::optional<int64_t> best = best_step();
+  const auto count = static_cast<int64_t>(steps.size());
+  for (int64_t i = 0; i < count - keep; ++i) {
+    std::error_code ignored;  // a checkpoint too many is no reason to stop a training
+    if (steps[i] != best) fs::remove(checkpoint(steps[i]), ignored);
+  }
+}
+
+std::vector<std::pair<int64_t, double>> validation_losses(const RunFolder& run) {
+  std::map<int64_t, double> losses;
+  std::ifstream in(run.log());
+  for (std::string line; std::getline(in, line);) {
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object() || json.value("split", "") != "validation") continue;
+    const auto step = json.find("step");
+    const auto loss = json.find("loss");
+    if (step == json.end() || !step->is_number_integer() || loss == json.end() || !loss->is_number()) continue;
+    losses[step->get<int64_t>()] = loss->get<double>();
+  }
+  return {losses.begin(), losses.end()};
+}
+
+Json RunSummary::to_json() const {
+  return {{"run", folder.string()},   {"experiment", experiment}, {"model", model},
+          {"dataset", dataset},       {"status", status},         {"step", step},
+          {"steps", steps},           {"best_loss", best_loss ? Json(*best_loss) : Json()},
+          {"best_step", best_step ? Json(*best_step) : Json()},   {"started", started}};
+}
+
+RunSummary summarize_run(const fs::path& folder) {
+  const RunFolder run(folder);
+  RunSummary summary;
+  summary.folder = folder;
+  auto facts = outline(run.config());
+  summary.experiment = facts["experiment"];
+  summary.model = facts["model"];
+  summary.dataset = facts["data"];
+  std::istringstream(facts["train.steps"]) >> summary.steps;
+  const std::vector<int64_t> steps = run.checkpoint_steps();
+  if (!steps.empty()) summary.step = steps.back();
+  for (const auto& [step, loss] : validation_losses(run)) {
+    if (!summary.best_loss || loss < *summary.best_loss) summary.best_loss = loss;
+  }
+  summary.best_step = run.best_step();
+  const Json json = read_json_if_any(run.run_json());
+  if (json.is_object()) {
+    summary.started = json.value("started", "");
+    summary.status = json.value("exit_reason", "");
+  }
+  if (is_locked(folder)) {
+    summary.status = "running";
+  } else if (summary.status.empty() || summary.status == "running") {
+    summary.status = "interrupted";  // it ended without a word: killed
+  }
+  return summary;
+}
+
+std::vector<RunSummary> list_runs(const fs::path& below) {
+  if (!fs::is_directory(below)) {
+    throw UsageError(fmt::format("{}: there is no such folder; runs lie in runs/ unless --run said otherwise",
+                                 below.string()));
+  }
+  std::set<fs::path> folders;
+  if (RunFolder(below).has_run()) folders.insert(below);
+  std::error_code error;
+  const auto options = fs::directory_options::skip_permission_denied;
+  for (auto it = fs::recursive_directory_iterator(below, options, error); it != fs::recursive_directory_iterator();
+       it.increment(error)) {
+    if (it->is_directory(error) && RunFolder(it->path()).has_run() && fs::exists(RunFolder(it->path()).run_json())) {
+      folders.insert(it->path());
+      it.disable_recursion_pending();
+    }
+  }
+  std::vector<RunSummary> runs;
+  for (const auto& folder : folders) runs.push_back(summarize_run(folder));
+  return runs;
+}
+
+}  // namespace genzoo

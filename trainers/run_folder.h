@@ -1,0 +1,61 @@
+#pragma once
+// A run's folder: where its files lie, and what they tell of it.
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+
+namespace genzoo {
+
+/// The files of one run. Names only; nothing is opened by making one.
+class RunFolder final {
+ public:
+  explicit RunFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  const std::filesystem::path& path() const { return folder_; }
+  std::filesystem::path config() const { return folder_ / "config.yaml"; }
+  std::filesystem::path run_json() const { return folder_ / "run.json"; }
+  std::filesystem::path log() const { return folder_ / "log.jsonl"; }
+  std::filesystem::path best() const { return folder_ / "best"; }
+  std::filesystem::path samples() const { return folder_ / "samples"; }
+  std::filesystem::path checkpoints() const { return folder_ / "checkpoints"; }
+  std::filesystem::path checkpoint(int64_t step) const;                           ///< checkpoints/000004000.safetensors
+  std::filesystem::path sample(int64_t step, const std::string& extension) const;  ///< samples/000004000.png
+
+  bool has_run() const;                           ///< there is a config.yaml
+  std::vector<int64_t> checkpoint_steps() const;  ///< ascending
+  std::optional<int64_t> best_step() const;       ///< as the file says, if that checkpoint is there
+
+  /// Removes all but the `keep` newest checkpoints and the best.
+  void prune(int64_t keep) const;
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// The validation losses that log.jsonl tells, by step; of two lines for one step the last counts.
+std::vector<std::pair<int64_t, double>> validation_losses(const RunFolder& run);
+
+/// What `genzoo list` shows of a run.
+struct RunSummary {
+  std::filesystem::path folder;
+  std::string experiment;
+  std::string model;
+  std::string dataset;
+  std::string status;  ///< "running", "finished", "stopped", "diverged", "failed", "interrupted": the exit reason
+  int64_t step = 0;
+  int64_t steps = 0;
+  std::optional<double> best_loss;  ///< lowest validation loss
+  std::optional<int64_t> best_step;
+  std::string started;  ///< UTC, ISO 8601
+  Json to_json() const;
+};
+
+RunSummary summarize_run(const std::filesystem::path& folder);
+std::vector<RunSummary> list_runs(const std::filesystem::path& below);  ///< every run folder below, by path
+
+}  // namespace genzoo

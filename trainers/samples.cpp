@@ -1,0 +1,135 @@
+#include "trainers/samples.h"
+
+#include <fmt/format.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/image.h"
+#include "data/tokenizer.h"
+
+namespace genzoo {
+namespace {
+
+constexpr int64_t kChunk = 64;    // rows a network sees at once
+constexpr double kExtent = 5.0;   // half the side of the square in which 2-D data are shown
+constexpr int64_t kDensityGrid = 200;
+
+/// The token a text without a prompt begins with: a line's beginning is what follows a newline.
+std::string default_prompt(const Tokenizer& tokenizer) {
+  try {
+    tokenizer.encode("\n");
+    return "\n";
+  } catch (const UsageError&) {
+    return tokenizer.decode(torch::zeros({1}, torch::kLong));
+  }
+}
+
+/// Points between a and b (n, Z) at share t of the angle between them.
+Tensor great_circle(const Tensor& a, const Tensor& b, double t) {
+  const Tensor cosine = at::cosine_similarity(a, b, 1).clamp(-1 + 1e-6, 1 - 1e-6).unsqueeze(1);
+  const Tensor angle = cosine.acos();
+  return ((1 - t) * angle).sin() / angle.sin() * a + (t * angle).sin() / angle.sin() * b;
+}
+
+}  // namespace
+
+Tensor draw_samples(const AnyModel& model, int64_t n, uint64_t seed, Purpose purpose, const SampleOptions& options,
+                    torch::Device device) {
+  if (!model.can.sample) throw UsageError(fmt::format("{} draws no samples of images or vectors", model.family));
+  if (options.mean && !model.can.samples_have_mean) {
+    throw UsageError(fmt::format("{}: its samples have no mean to show; leave out --mean", model.family));
+  }
+  if (options.temperature != 1.0 && !model.can.samples_have_temperature) {
+    throw UsageError(fmt::format("{}: its samples have no temperature; leave out --temperature", model.family));
+  }
+  const EvalMode eval(*model.module);
+  std::vector<Tensor> chunks;
+  for (int64_t first = 0; first < n; first += kChunk) {
+    Rng rng = Rng::for_rows(seed, purpose, static_cast<uint64_t>(first), kChunk, device);
+    const Tensor chunk = model.can.sample(kChunk, rng, options).to(torch::kCPU);
+    chunks.push_back(chunk.narrow(0, 0, std::min(kChunk, n - first)));
+  }
+  return at::cat(chunks);
+}
+
+Tensor map_rows(const Tensor& rows, const std::function<Tensor(const Tensor&)>& f) {
+  std::vector<Tensor> chunks;
+  const int64_t n = rows.size(0);
+  for (int64_t first = 0; first < n; first += kChunk) {
+    const int64_t count = std::min(kChunk, n - first);
+    Tensor chunk = rows.narrow(0, first, count);
+    if (count < kChunk) {
+      const auto filling = chunk.narrow(0, count - 1, 1).expand(
+          [&] { auto size = chunk.sizes().vec(); size[0] = kChunk - count; return size; }());
+      chunk = at::cat({chunk, filling});
+    }
+    chunks.push_back(f(chunk).narrow(0, 0, count).to(torch::kCPU));
+  }
+  return at::cat(chunks);
+}
+
+Tensor interpolate_latents(const AnyModel& model, int64_t n, int64_t steps, uint64_t seed, torch::Device device) {
+  if (!model.can.decode) throw UsageError(fmt::format("{} has no latent space to interpolate in", model.family));
+  const EvalMode eval(*model.module);
+  std::vector<int64_t> size = model.can.latent_shape;
+  size.insert(size.begin(), n);
+  Rng rng = Rng::for_rows(seed, Purpose::latent, 0, n, device);
+  const Tensor a = rng.normal(size).flatten(1), b = rng.normal(size).flatten(1);
+  std::vector<Tensor> between;
+  for (int64_t i = 0; i < steps; ++i) {
+    between.push_back(great_circle(a, b, steps == 1 ? 0.0 : static_cast<double>(i) / static_cast<double>(steps - 1)));
+  }
+  std::vector<int64_t> flat = model.can.latent_shape;
+  flat.insert(flat.begin(), n * steps);
+  const Tensor z = at::stack(between, 1).reshape(flat);  // (n, steps, Z) -> (n steps, Z...)
+  return map_rows(z, model.can.decode);
+}
+
+Tensor as_pixels(const Tensor& images, int64_t levels) {
+  return levels == 256 ? images : (images.to(torch::kFloat) * (255.0 / static_cast<double>(levels - 1))).to(torch::kByte);
+}
+
+Tensor picture_of(const Tensor& samples, const DataSpec& spec, int64_t columns) {
+  if (spec.kind == DataKind::images) {
+    const Tensor pixels = as_pixels(samples, spec.levels);
+    return image_grid(pixels, columns, comfortable_scale(pixels.size(3), columns));
+  }
+  const Tensor points = samples.size(1) == 1 ? at::cat({samples, torch::zeros_like(samples)}, 1) : samples.narrow(1, 0, 2);
+  return scatter_plot(points, kExtent);
+}
+
+Tensor density_picture(const AnyModel& model, const DataSpec& spec, torch::Device device) {
+  const bool exact = model.can.likelihood.kind == LikelihoodKind::exact;
+  if (spec.kind != DataKind::vectors || spec.dims() != 2 || !exact) return {};
+  const EvalMode eval(*model.module);
+  const double cell = 2 * kExtent / kDensityGrid;
+  const Tensor axis = (torch::arange(kDensityGrid, torch::kFloat) + 0.5) * cell - kExtent;
+  const auto grid = at::meshgrid({axis, axis}, "ij");  // y, x
+  const Tensor points = at::stack({grid[1], grid[0]}, 2).reshape({-1, 2}).to(device);
+  Rng rng = Rng::for_batch(0, Purpose::score, 0, 0, device);
+  const Tensor log_density = model.can.log_prob(points, 1, rng).reshape({kDensityGrid, kDensityGrid});
+  return density_plot(log_density.to(torch::kCPU), kExtent);
+}
+
+std::vector<std::string> generate_texts(const AnyModel& model, const DataSpec& spec, const std::string& prompt, int64_t n,
+                                        const GenerateOptions& options, uint64_t seed, Purpose purpose,
+                                        torch::Device device) {
+  if (!model.can.generate) throw UsageError(fmt::format("{} generates no text", model.family));
+  const EvalMode eval(*model.module);
+  const auto tokenizer = tokenizer_from_json(spec.tokenizer);
+  const std::string start = prompt.empty() ? default_prompt(*tokenizer) : prompt;
+  const Tensor tokens = tokenizer->encode(start).to(device);
+  std::vector<std::string> texts;
+  // One row at a time: the text of sample i is the same whatever n is.
+  for (int64_t i = 0; i < n; ++i) {
+    Rng rng = Rng::for_rows(seed, purpose, static_cast<uint64_t>(i), 1, device);
+    const Tensor row = model.can.generate(tokens.unsqueeze(0), options, rng)[0].to(torch::kCPU);
+    texts.push_back(tokenizer->decode(prompt.empty() ? row.narrow(0, tokens.size(0), row.size(0) - tokens.size(0)) : row));
+  }
+  return texts;
+}
+
+}  // namespace genzoo

@@ -1,0 +1,149 @@
+#include "trainers/step.h"
+
+#include <fmt/format.h>
+#include <torch/utils.h>
+
+#include "core/error.h"
+#include "trainers/shards.h"
+
+namespace genzoo {
+namespace {
+
+/// Adds `terms` / `parts` to `sum`.
+void add_share(Terms& sum, const Terms& terms, int64_t parts) {
+  for (const auto& [name, value] : terms) {
+    const Tensor share = value.detach().to(torch::kFloat) / static_cast<double>(parts);
+    const auto [place, is_new] = sum.try_emplace(name, share);
+    if (!is_new) place->second = place->second + share;
+  }
+}
+
+/// Clips if asked to, and updates. Puts the gradient's norm into the terms when it was computed anyway.
+void descend(Optimizer& optimizer, const StepConfig& config, int64_t step, Terms& terms, const std::string& norm_name) {
+  if (config.clip_norm > 0) terms[norm_name] = optimizer.clip(config.clip_norm);
+  optimizer.step(learning_rate(config.schedule, optimizer.base_lr(), step, config.steps));
+}
+
+torch::Device device_of(const Batch& batch) { return batch.x.device(); }
+
+/// While it lives, the player's parameters are constants, so that no gradient is computed for them.
+class Frozen final {
+ public:
+  explicit Frozen(torch::nn::Module& module) : parameters_(module.parameters()) { set(false); }
+  ~Frozen() { set(true); }
+  Frozen(const Frozen&) = delete;
+  Frozen& operator=(const Frozen&) = delete;
+
+ private:
+  void set(bool requires_grad) {
+    for (auto& p : parameters_) p.set_requires_grad(requires_grad);
+  }
+  std::vector<Tensor> parameters_;
+};
+
+}  // namespace
+
+GradientStep::GradientStep(AnyModel& model, const OptimizerConfig& optimizer, StepConfig config)
+    : model_(model), config_(std::move(config)), optimizer_(*model.module, optimizer) {}
+
+Terms GradientStep::update(const BatchSource& source, int64_t step) {
+  optimizer_.parameters().zero_gradients();
+  Terms terms;
+  for (int64_t micro = 0; micro < config_.accumulate; ++micro) {
+    const int64_t index = step * config_.accumulate + micro;
+    const Batch batch = source(index);
+    const Terms part = for_each_shard(config_.shards, *model_.module, optimizer_.parameters(), [&](int64_t shard) {
+      Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(index),
+                               static_cast<uint64_t>(shard), device_of(batch));
+      Loss loss;
+      {
+        const Autocast autocast(device_of(batch), config_.precision);
+        loss = model_.can.loss(shard_of(batch, shard, config_.shards), rng, step);
+      }
+      (config_.accumulate == 1 ? loss.total : loss.total / static_cast<double>(config_.accumulate)).backward();
+      loss.terms["loss"] = loss.total.detach();
+      return std::move(loss.terms);
+    });
+    add_share(terms, part, config_.accumulate);
+  }
+  descend(optimizer_, config_, step, terms, "gradient_norm");
+  return terms;
+}
+
+double GradientStep::learning_rate_at(int64_t step) const {
+  return learning_rate(config_.schedule, optimizer_.base_lr(), step, config_.steps);
+}
+
+AdversarialStep::AdversarialStep(AnyModel& model, const OptimizerConfig& generator,
+                                 const OptimizerConfig& discriminator, StepConfig config)
+    : model_(model),
+      config_(std::move(config)),
+      generator_(*model.can.game->generator, generator),
+      discriminator_(*model.can.game->discriminator, discriminator) {}
+
+Terms AdversarialStep::update(const BatchSource& source, int64_t step) {
+  const AdversarialGame& game = *model_.can.game;
+  Terms terms;
+  // Everything a shard needs again for the generator's turn: its fakes, with their graph, and its stream.
+  std::vector<Tensor> fakes(static_cast<size_t>(config_.shards));
+
+  for (int64_t turn = 0; turn < game.n_critic; ++turn) {
+    const int64_t index = step * game.n_critic + turn;
+    const bool last = turn + 1 == game.n_critic;
+    const Batch batch = source(index);
+    discriminator_.parameters().zero_gradients();
+    Terms turn_terms =
+        for_each_shard(config_.shards, *model_.module, discriminator_.parameters(), [&](int64_t shard) {
+          Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(index),
+                                   static_cast<uint64_t>(shard), device_of(batch));
+          const Batch real = shard_of(batch, shard, config_.shards);
+          const Autocast autocast(device_of(batch), config_.precision);
+          Tensor fake;
+          {
+            // Only the fakes that the generator will learn from need their graph.
+            const torch::AutoGradMode with_graph(last);
+            fake = game.generate_fake(real.size(), rng);
+          }
+          if (last) fakes[static_cast<size_t>(shard)] = fake;
+          Loss loss = game.discriminator_loss(real, fake, rng);
+          loss.total.backward();
+          loss.terms["discriminator_loss"] = loss.total.detach();
+          return std::move(loss.terms);
+        });
+    descend(discriminator_, config_, step, turn_terms, "discriminator_gradient_norm");
+    if (last) add_share(terms, turn_terms, 1);
+  }
+
+  generator_.parameters().zero_gradients();
+  const Frozen frozen(*game.discriminator);
+  Terms turn_terms = for_each_shard(config_.shards, *model_.module, generator_.parameters(), [&](int64_t shard) {
+    const Tensor& fake = fakes[static_cast<size_t>(shard)];
+    Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(step),
+                             static_cast<uint64_t>(config_.shards + shard), fake.device());
+    const Autocast autocast(fake.device(), config_.precision);
+    Loss loss = game.generator_loss(fake, rng);
+    loss.total.backward();
+    loss.terms["generator_loss"] = loss.total.detach();
+    return std::move(loss.terms);
+  });
+  descend(generator_, config_, step, turn_terms, "generator_gradient_norm");
+  add_share(terms, turn_terms, 1);
+  terms["loss"] = terms.at("discriminator_loss") + terms.at("generator_loss");
+  return terms;
+}
+
+double AdversarialStep::learning_rate_at(int64_t step) const {
+  return learning_rate(config_.schedule, generator_.base_lr(), step, config_.steps);
+}
+
+std::unique_ptr<Step> make_step(AnyModel& model, const OptimizerConfig& optimizer, const OptimizerConfig& generator,
+                                const OptimizerConfig& discriminator, const StepConfig& config) {
+  if (model.can.game && config.accumulate > 1) {
+    throw UsageError(fmt::format("train.accumulate {}: {} has two players, whose gradients are not accumulated; take 1",
+                                 config.accumulate, model.family));
+  }
+  if (model.can.game) return std::make_unique<AdversarialStep>(model, generator, discriminator, config);
+  return std::make_unique<GradientStep>(model, optimizer, config);
+}
+
+}  // namespace genzoo

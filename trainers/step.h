@@ -1,0 +1,90 @@
+#pragma once
+// How a batch becomes an update. There are two kinds, and the model's type chooses: one loss, or two players.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data/dataset.h"
+#include "models/model.h"
+#include "trainers/optimizer.h"
+#include "trainers/precision.h"
+#include "trainers/schedule.h"
+
+namespace genzoo {
+
+/// What both kinds of step need to know.
+struct StepConfig {
+  uint64_t seed = 0;
+  int64_t steps = 1;       ///< of the whole training, for the schedule
+  int64_t accumulate = 1;  ///< batches whose gradients are averaged into one update
+  int64_t shards = 1;      ///< equal parts of a batch, each with statistics and randomness of its own
+  double clip_norm = 0.0;  ///< 0: gradients are not clipped
+  Precision precision = Precision::float32;
+  ScheduleConfig schedule;
+};
+
+/// The training data: batch number `index`, a pure function.
+using BatchSource = std::function<Batch(int64_t index)>;
+
+/// One optimization step: batches in, updated parameters and numbers for the log out. A step owns its optimizers. What
+/// it does is a pure function of the parameters, the optimizers' state and the step's number. It knows nothing of
+/// epochs, clocks, files or screens.
+class Step {
+ public:
+  virtual ~Step() = default;
+
+  /// Update number `step` (from 0). The terms are detached scalars on the device; "loss" is among them.
+  virtual Terms update(const BatchSource& source, int64_t step) = 0;
+
+  /// The optimizers by name ("" when there is one), for checkpoints.
+  virtual std::vector<std::pair<std::string, Optimizer*>> optimizers() = 0;
+  /// The learning rate of a step, as the log shows it: the first optimizer's.
+  virtual double learning_rate_at(int64_t step) const = 0;
+  /// Batches whose examples an update learns from; of two players: the generator's.
+  virtual int64_t batches_per_update() const = 0;
+};
+
+/// For a model with one loss.
+class GradientStep final : public Step {
+ public:
+  GradientStep(AnyModel& model, const OptimizerConfig& optimizer, StepConfig config);
+  Terms update(const BatchSource& source, int64_t step) override;
+  std::vector<std::pair<std::string, Optimizer*>> optimizers() override { return {{"", &optimizer_}}; }
+  double learning_rate_at(int64_t step) const override;
+  int64_t batches_per_update() const override { return config_.accumulate; }
+
+ private:
+  AnyModel& model_;
+  StepConfig config_;
+  Optimizer optimizer_;
+};
+
+/// For two players: n_critic discriminator updates, then one of the generator. Goodfellow et al. (2014), algorithm 1.
+/// The generator plays against the fakes that the last discriminator update saw.
+class AdversarialStep final : public Step {
+ public:
+  AdversarialStep(AnyModel& model, const OptimizerConfig& generator, const OptimizerConfig& discriminator,
+                  StepConfig config);
+  Terms update(const BatchSource& source, int64_t step) override;
+  std::vector<std::pair<std::string, Optimizer*>> optimizers() override {
+    return {{"generator", &generator_}, {"discriminator", &discriminator_}};
+  }
+  double learning_rate_at(int64_t step) const override;
+  int64_t batches_per_update() const override { return 1; }
+
+ private:
+  AnyModel& model_;
+  StepConfig config_;
+  Optimizer generator_;
+  Optimizer discriminator_;
+};
+
+/// The step that a model's abilities call for. `generator` and `discriminator` are for two players. Throws UsageError
+/// for two players whose gradients are to be accumulated.
+std::unique_ptr<Step> make_step(AnyModel& model, const OptimizerConfig& optimizer, const OptimizerConfig& generator,
+                                const OptimizerConfig& discriminator, const StepConfig& config);
+
+}  // namespace genzoo

@@ -1,0 +1,174 @@
+// An experiment in its run folder: what stands around the loop.
+#include <ATen/Version.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <map>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "core/version.h"
+#include "trainers/trainer.h"
+
+namespace genzoo {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string utc_now() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+ExperimentConfig config_of_run(const RunFolder& run) {
+  return read_config<ExperimentConfig>(ConfigSource::from_file(run.config()));
+}
+
+/// run.json: what a person or program may ask of a run that is not in its config.
+class RunRecord final {
+ public:
+  RunRecord(const RunFolder& run, const TrainRequest& request) : path_(run.run_json()) {
+    if (fs::exists(path_)) {
+      try {
+        json_ = parse_json(read_file(path_), path_.string());
+      } catch (const RunError&) {
+        json_ = Json::object();  // a damaged record is no reason not to train
+      }
+    }
+    const std::string now = utc_now();
+    if (!json_.contains("started")) json_["started"] = now;
+    if (request.resume) json_["resumed"].push_back(now);
+    json_["genzoo"] = program_version();
+    json_["git_commit"] = git_commit();
+    json_["libtorch"] = libtorch_version();
+    json_["build"] = build_description();
+    json_["cpu_capability"] = at::get_cpu_capability();
+    json_["command_line"] = request.command_line;
+    json_["exit_reason"] = "running";
+    json_["ended"] = nullptr;
+  }
+
+  void describe(const ExperimentConfig& config, const AnyModel& model) {
+    json_["device"] = config.device;
+    json_["threads"] = config.threads;
+    json_["parameters"] = parameter_count(*model.module);
+    write();
+  }
+
+  void end(const std::string& reason, int64_t step) {
+    json_["exit_reason"] = reason;
+    json_["step"] = step;
+    json_["ended"] = utc_now();
+    write();
+  }
+
+ private:
+  void write() { write_file_whole(path_, json_.dump(2) + "\n"); }
+  fs::path path_;
+  Json json_ = Json::object();
+};
+
+std::vector<std::unique_ptr<Observer>> observers_of(const RunFolder& run, const TrainRequest& request,
+                                                    const DataSpec& spec) {
+  std::vector<std::unique_ptr<Observer>> observers;
+  observers.push_back(std::make_unique<JsonLog>(run));
+  observers.push_back(std::make_unique<TensorBoardLog>(run));
+  observers.push_back(std::make_unique<SampleFiles>(run, spec.kind == DataKind::vectors && spec.dims() == 2));
+  if (!request.quiet) observers.push_back(std::make_unique<Console>(request.terminal));
+  return observers;
+}
+
+/// Takes from the run what a config leaves open, refuses what would be another experiment, warns of the rest.
+void settle_resumed(ExperimentConfig& config, const RunFolder& run, const TrainRequest& request) {
+  ExperimentConfig before = config_of_run(run);
+  if (config.device == "auto") config.device = before.device;
+  if (config.threads == 0) config.threads = before.threads;
+  const ConfigChanges changes = compare_configs(before, config);
+  if (!changes.refused.empty()) {
+    throw UsageError(fmt::format("{}: --resume with another config: {}; give the run's own config, or another --run",
+                                 run.path().string(), fmt::join(changes.refused, "; ")));
+  }
+  for (const auto& change : changes.warned) {
+    if (!request.quiet) fmt::print(stderr, "genzoo: warning: {}: the bytes will differ from an uninterrupted run's\n", change);
+  }
+}
+
+}  // namespace
+
+ConfigChanges compare_configs(ExperimentConfig& run, ExperimentConfig& now) {
+  const auto leaves = [](ExperimentConfig& c) {
+    const auto list = flatten_config([&](Fields& f) { c.fields(f); });
+    return std::map<std::string, std::string>(list.begin(), list.end());
+  };
+  const auto before = leaves(run), after = leaves(now);
+  ConfigChanges changes;
+  const auto judge = [&](const std::string& key, const std::string& was, const std::string& is) {
+    const bool free = key.starts_with("train.every.") || key == "train.keep" ||
+                      (key == "train.steps" && !depends_on_steps(now.train.schedule));
+    if (was == is || free) return;
+    const bool computes_alike = key == "device" || key == "threads" || key == "train.shards";
+    auto& list = computes_alike ? changes.warned : changes.refused;
+    list.push_back(fmt::format("{}: {} in the run, {} now", key, was, is));
+  };
+  for (const auto& [key, was] : before) judge(key, was, after.contains(key) ? after.at(key) : "absent");
+  for (const auto& [key, is] : after) {
+    if (!before.contains(key)) judge(key, "absent", is);
+  }
+  return changes;
+}
+
+RunFolder run_folder_of(const ExperimentConfig& config, const TrainRequest& request) {
+  return RunFolder(request.run.empty() ? fs::path("runs") / config.experiment : request.run);
+}
+
+void require_free(const RunFolder& run, const TrainRequest& request) {
+  if (!run.has_run() || request.resume) return;
+  throw UsageError(fmt::format("{} holds a run already, which is not overwritten; go on with it by --resume, or choose "
+                               "another folder by --run",
+                               run.path().string()));
+}
+
+TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& request) {
+  const RunFolder run = run_folder_of(config, request);
+  require_free(run, request);
+  const auto lock = FolderLock::try_lock(run.path());
+  if (!lock) {
+    throw UsageError(fmt::format("{} is in use by another genzoo; wait for it, or choose another folder by --run",
+                                 run.path().string()));
+  }
+  const bool resuming = run.has_run();
+  if (resuming) settle_resumed(config, run, request);
+  config.device = resolve_device(config.device).str();
+  config.threads = set_up_compute(config.threads, config.train.deterministic);
+
+  const std::vector<int64_t> saved = run.checkpoint_steps();
+  if (resuming && !saved.empty() && saved.back() >= config.train.steps) {
+    return {ExitCode::done, saved.back(), "finished already", {}, 0.0};
+  }
+  const Dataset dataset = open_dataset(config.data, request.places);
+  Trainer trainer(config, dataset, run, observers_of(run, request, dataset.spec));
+  if (resuming && !saved.empty()) trainer.load(run.checkpoint(saved.back()));
+
+  RunRecord record(run, request);
+  write_file_whole(run.config(), write_config(config));
+  record.describe(config, trainer.model());
+  try {
+    const TrainOutcome outcome = trainer.run();
+    record.end(outcome.reason, outcome.step);
+    return outcome;
+  } catch (const std::exception& error) {
+    const bool diverged = dynamic_cast<const DivergedError*>(&error) != nullptr;
+    try {
+      record.end(diverged ? "diverged" : "failed", trainer.steps_done());
+    } catch (const Error&) {
+      // A full disk is told of once, by the error that is on its way.
+    }
+    throw;
+  }
+}
+
+}  // namespace genzoo

@@ -1,0 +1,225 @@
+#include "trainers/trainer.h"
+
+#include <fmt/format.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+
+#include "core/file.h"
+#include "core/signals.h"
+#include "models/registry.h"
+#include "trainers/samples.h"
+
+namespace genzoo {
+namespace {
+
+constexpr int64_t kGridImages = 64;
+constexpr int64_t kGridColumns = 8;
+constexpr int64_t kScatterPoints = 2000;
+constexpr int64_t kTextTokens = 512;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+AnyModel model_on(const ExperimentConfig& config, const DataSpec& spec, torch::Device device) {
+  AnyModel model = make_model(config.model, spec, static_cast<uint64_t>(config.seed));
+  model.module->to(device);
+  model.module->train();
+  return model;
+}
+
+StepConfig step_config(const ExperimentConfig& config) {
+  const TrainConfig& t = config.train;
+  return {static_cast<uint64_t>(config.seed), t.steps, t.accumulate, t.shards, t.clip_norm, t.precision, t.schedule};
+}
+
+std::string optimizer_prefix(const std::string& name) {
+  return name.empty() ? "optimizer." : "optimizer." + name + ".";
+}
+
+}  // namespace
+
+Trainer::Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run,
+                 std::vector<std::unique_ptr<Observer>> observers)
+    : config_(std::move(config)),
+      spec_(dataset.spec),
+      run_(std::move(run)),
+      device_(resolve_device(config_.device)),
+      model_(model_on(config_, spec_, device_)),
+      source_(dataset, config_.train.batch_size, model_.can.context, static_cast<uint64_t>(config_.seed), device_),
+      observers_(std::move(observers)) {
+  const TrainConfig& t = config_.train;
+  step_ = make_step(model_, t.optimizer, player_optimizer(t.optimizers.generator, t.optimizer),
+                    player_optimizer(t.optimizers.discriminator, t.optimizer), step_config(config_));
+  if (t.ema) {
+    torch::nn::Module& averaged = model_.can.game ? *model_.can.game->generator : *model_.module;
+    ema_ = std::make_unique<Ema>(step_->optimizers()[0].second->parameters(), averaged, t.ema->halflife_images);
+    ema_prefix_ = model_.can.game ? "generator." : "";
+  }
+  if (model_.can.loss && dataset.has(Split::validation)) {
+    validation_.emplace(dataset, Split::validation, t.batch_size, model_.can.context, t.validate_examples, device_);
+  }
+}
+
+void Trainer::load(const std::filesystem::path& path) {
+  const Checkpoint checkpoint = read_checkpoint(path);
+  if (checkpoint.info.spec != spec_) {
+    throw UsageError(fmt::format("{}: it was trained on {} ({}), the config's data are {} ({})", path.string(),
+                                 checkpoint.info.spec.dataset, checkpoint.info.spec.describe(), spec_.dataset,
+                                 spec_.describe()));
+  }
+  load_module_state(*model_.module, checkpoint.below("model."), path.string());
+  for (const auto& [name, optimizer] : step_->optimizers()) {
+    optimizer->load(checkpoint.below(optimizer_prefix(name)));
+  }
+  if (ema_) ema_->load(checkpoint.below("ema." + ema_prefix_));
+  steps_done_ = last_saved_ = checkpoint.info.step;
+}
+
+TrainOutcome Trainer::run() {
+  const SignalGuard signals;
+  const auto start = std::chrono::steady_clock::now();
+  const int64_t steps = config_.train.steps;
+  const Every& every = config_.train.every;
+  const BatchSource batches = [this](int64_t index) { return source_.batch(index); };
+  const int64_t examples = step_->batches_per_update() * config_.train.batch_size;
+  for (auto& o : observers_) o->begin(steps_done_, steps);
+  logged_step_ = steps_done_;
+  if (steps_done_ == 0) sample();
+
+  while (steps_done_ < steps && SignalGuard::received() == 0) {
+    const Terms terms = step_->update(batches, steps_done_);
+    ++steps_done_;
+    if (ema_) ema_->update(steps_done_ * examples, examples);
+    if (due(every.log)) log(terms, seconds_since(start));
+    if (due(every.validate) || due(every.save)) validate(seconds_since(start));
+    if (due(every.sample)) sample();
+    if (due(every.save)) save();
+  }
+
+  TrainOutcome outcome{ExitCode::done, steps_done_, "finished", validation_loss_, seconds_since(start)};
+  if (steps_done_ < steps) {
+    const bool interrupt = SignalGuard::received() == SIGINT;
+    outcome.code = interrupt ? ExitCode::interrupted : ExitCode::terminated;
+    outcome.reason = interrupt ? "stopped by SIGINT" : "stopped by SIGTERM";
+    if (last_saved_ != steps_done_) save();
+  }
+  for (auto& o : observers_) o->end(steps_done_, outcome.reason);
+  return outcome;
+}
+
+void Trainer::log(const Terms& terms, double seconds) {
+  LogLine line{.step = steps_done_, .split = Split::train, .terms = {}, .lr = {}, .items_per_s = {}, .seconds = seconds};
+  for (const auto& [name, term] : terms) {
+    const double value = term.item<double>();
+    if (!std::isfinite(value)) {
+      throw DivergedError(fmt::format("step {}: {} is {}; {}; try a lower train.optimizer lr or train.clip_norm",
+                                      steps_done_, name, value,
+                                      last_saved_ < 0 ? "no checkpoint was saved yet"
+                                                      : fmt::format("the checkpoint of step {} is still good", last_saved_)));
+    }
+    (name == "loss" ? line.loss : line.terms[name]) = value;
+  }
+  line.lr = step_->learning_rate_at(steps_done_ - 1);
+  const int64_t items = (steps_done_ - logged_step_) * step_->batches_per_update() * config_.train.batch_size *
+                        std::max<int64_t>(model_.can.context, 1);
+  line.items_per_s = static_cast<double>(items) / std::max(seconds - logged_at_, 1e-9);
+  logged_at_ = seconds;
+  logged_step_ = steps_done_;
+  for (auto& o : observers_) o->line(line);
+}
+
+void Trainer::validate(double seconds) {
+  if (!validation_) return;
+  const EvalMode eval(*model_.module);
+  std::optional<Ema::Swap> averaged;
+  if (ema_) averaged.emplace(*ema_);
+  std::map<std::string, double> sums;
+  for (int64_t b = 0; b < validation_->batches(); ++b) {
+    const Batch batch = validation_->batch(b);
+    // The same noise every time: two validations differ by the weights alone.
+    Rng rng = Rng::for_batch(static_cast<uint64_t>(config_.seed), Purpose::validation, static_cast<uint64_t>(b), 0, device_);
+    const Autocast autocast(device_, config_.train.precision);
+    const Loss loss = model_.can.loss(batch, rng, kAfterTraining);
+    const double share = static_cast<double>(batch.size()) / static_cast<double>(validation_->examples());
+    sums["loss"] += share * loss.total.item<double>();
+    for (const auto& [name, term] : loss.terms) {
+      if (name != "loss") sums[name] += share * term.item<double>();
+    }
+  }
+  LogLine line{.step = steps_done_, .split = Split::validation, .loss = sums.at("loss"), .terms = {}, .lr = {},
+               .items_per_s = {}, .seconds = seconds};
+  sums.erase("loss");
+  line.terms = std::move(sums);
+  validation_loss_ = line.loss;
+  for (auto& o : observers_) o->line(line);
+}
+
+void Trainer::sample() {
+  std::optional<Ema::Swap> averaged;
+  if (ema_) averaged.emplace(*ema_);
+  const auto seed = static_cast<uint64_t>(config_.seed);
+  SampleOutput output{.picture = {}, .text = {}, .title = "samples"};
+  if (model_.can.generate) {
+    GenerateOptions options;
+    options.tokens = kTextTokens;
+    output.text = generate_texts(model_, spec_, "", 1, options, seed, Purpose::latent, device_)[0];
+  } else if (model_.can.sample) {
+    SampleOptions options;
+    options.mean = model_.can.samples_have_mean;
+    if (options.mean) output.title = "means of p(x|z)";
+    const int64_t n = spec_.kind == DataKind::images ? kGridImages : kScatterPoints;
+    const Tensor samples = draw_samples(model_, n, seed, Purpose::latent, options, device_);
+    output.picture = picture_of(samples, spec_, kGridColumns);
+    const Tensor density = density_picture(model_, spec_, device_);
+    if (density.defined()) output.picture = at::cat({output.picture, density}, /*dim=*/2);
+  } else {
+    return;
+  }
+  for (auto& o : observers_) o->samples(steps_done_, output);
+}
+
+NamedTensors Trainer::state() const {
+  NamedTensors all;
+  for (const auto& [name, tensor] : module_state(*model_.module)) all["model." + name] = tensor;
+  for (const auto& [player, optimizer] : step_->optimizers()) {
+    for (const auto& [name, tensor] : optimizer->state()) all[optimizer_prefix(player) + name] = tensor;
+  }
+  if (ema_) {
+    for (const auto& [name, tensor] : ema_->state()) all["ema." + ema_prefix_ + name] = tensor;
+  }
+  return all;
+}
+
+void Trainer::require_finite_parameters() const {
+  for (const auto& item : model_.module->named_parameters()) {
+    if (!at::isfinite(item.value()).all().item<bool>()) {
+      throw DivergedError(fmt::format("step {}: parameter {} is not finite, so nothing is saved; {}", steps_done_,
+                                      item.key(),
+                                      last_saved_ < 0 ? "no checkpoint was saved yet"
+                                                      : fmt::format("the checkpoint of step {} is still good", last_saved_)));
+    }
+  }
+}
+
+void Trainer::save() {
+  const torch::NoGradGuard no_grad;
+  require_finite_parameters();
+  save_checkpoint(run_.checkpoint(steps_done_), {steps_done_, write_config(config_), spec_}, config_.seed, state());
+  last_saved_ = steps_done_;
+
+  // The best is what the log says of the checkpoints there are, so a killed run and an uninterrupted one agree.
+  const std::vector<int64_t> saved = run_.checkpoint_steps();
+  std::optional<std::pair<double, int64_t>> best;
+  for (const auto& [step, loss] : validation_losses(run_)) {
+    if (std::ranges::binary_search(saved, step) && (!best || loss < best->first)) best = {loss, step};
+  }
+  if (best) write_file_whole(run_.best(), fmt::format("{}\n", best->second));
+  run_.prune(config_.train.keep);
+}
+
+}  // namespace genzoo

@@ -1,0 +1,103 @@
+#pragma once
+// The loop every family shares. What a step does is the Step's affair; what a batch is, the source's.
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "data/dataset.h"
+#include "models/model.h"
+#include "trainers/checkpoint.h"
+#include "trainers/ema.h"
+#include "trainers/experiment.h"
+#include "trainers/observer.h"
+#include "trainers/run_folder.h"
+#include "trainers/step.h"
+
+namespace genzoo {
+
+/// How a training ended.
+struct TrainOutcome {
+  ExitCode code = ExitCode::done;
+  int64_t step = 0;
+  std::string reason;  ///< "finished", "stopped by SIGINT"
+  std::optional<double> validation_loss;  ///< the last one
+  double seconds = 0.0;
+};
+
+/// A model, a step, a source and those who watch: one training in one run folder.
+class Trainer final {
+ public:
+  /// The experiment's device and threads are resolved already. Throws UsageError when model and data do not fit.
+  Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run,
+          std::vector<std::unique_ptr<Observer>> observers);
+
+  /// Goes on from a checkpoint. Throws RunError if it does not fit.
+  void load(const std::filesystem::path& checkpoint);
+
+  /// Trains to the last step, or until a signal comes. Throws DivergedError at a non-finite number; the last
+  /// checkpoint is then still good.
+  TrainOutcome run();
+
+  int64_t steps_done() const { return steps_done_; }
+  const AnyModel& model() const { return model_; }
+
+ private:
+  bool due(int64_t every) const { return steps_done_ % every == 0 || steps_done_ == config_.train.steps; }
+  void log(const Terms& terms, double seconds);
+  void validate(double seconds);
+  void sample();
+  void save();
+  NamedTensors state() const;
+  void require_finite_parameters() const;
+
+  ExperimentConfig config_;
+  DataSpec spec_;
+  RunFolder run_;
+  torch::Device device_;
+  AnyModel model_;
+  std::unique_ptr<Step> step_;
+  std::unique_ptr<Ema> ema_;
+  std::string ema_prefix_;  ///< of the averaged module's names within the model's: "generator." or ""
+  TrainingSource source_;
+  std::optional<EvaluationSource> validation_;
+  std::vector<std::unique_ptr<Observer>> observers_;
+
+  int64_t steps_done_ = 0;
+  int64_t last_saved_ = -1;
+  std::optional<double> validation_loss_;  ///< of the last validation
+  double logged_at_ = 0.0;                 ///< seconds and step of the last log line, for items_per_s
+  int64_t logged_step_ = 0;
+};
+
+/// Where and how an experiment is run.
+struct TrainRequest {
+  std::filesystem::path run;  ///< empty: runs/<experiment>
+  bool resume = false;
+  bool quiet = false;
+  bool terminal = false;     ///< stderr is a terminal
+  std::string command_line;  ///< for run.json
+  DataPlaces places;
+};
+
+/// Where a request's run lies: its own folder, or runs/<experiment>.
+RunFolder run_folder_of(const ExperimentConfig& config, const TrainRequest& request);
+
+/// Throws UsageError when the folder holds a run already and the request is not to go on with it.
+void require_free(const RunFolder& run, const TrainRequest& request);
+
+/// Trains an experiment in its run folder: checks the folder, opens the data, resumes if asked to, and leaves run.json
+/// telling how it ended. Throws UsageError when the folder holds a run already or the resumed config differs.
+TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& request);
+
+/// How a changed config stands to the run it resumes.
+struct ConfigChanges {
+  std::vector<std::string> refused;  ///< "train.batch_size: 64 in the run, 128 now"
+  std::vector<std::string> warned;   ///< device, threads, shards: allowed, the bytes will differ
+};
+ConfigChanges compare_configs(ExperimentConfig& run, ExperimentConfig& now);
+
+}  // namespace genzoo
