@@ -15,7 +15,9 @@ endif()
 
 add_executable(genzoo_tests ${_tests})
 target_link_libraries(genzoo_tests PRIVATE genzoo_evaluation Catch2::Catch2WithMain)
-target_precompile_headers(genzoo_tests REUSE_FROM genzoo_precompiled)
+target_precompile_headers(genzoo_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/support.h)
+# What is tested is optimized; the tests themselves compile in two thirds of the time when they are not.
+target_compile_options(genzoo_tests PRIVATE -O0)
 # GENZOO_PROGRAM is where the program of this build is, for the tests that run it as a user would.
 target_compile_definitions(genzoo_tests PRIVATE GENZOO_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                                 GENZOO_PROGRAM="${PROJECT_BINARY_DIR}/genzoo")

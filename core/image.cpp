@@ -106,6 +106,20 @@ std::string encode_png(const Tensor& image) {
 
 void write_png(const std::filesystem::path& path, const Tensor& image) { write_file_whole(path, encode_png(image)); }
 
+Tensor read_png(const std::filesystem::path& path) {
+  const std::string bytes = read_file(path);
+  use_no_threads();
+  const cv::Mat raw(1, static_cast<int>(bytes.size()), CV_8UC1, const_cast<char*>(bytes.data()));
+  cv::Mat pixels = bytes.empty() ? cv::Mat() : cv::imdecode(raw, cv::IMREAD_UNCHANGED);
+  if (pixels.empty() || pixels.depth() != CV_8U || (pixels.channels() != 1 && pixels.channels() != 3)) {
+    throw RunError(fmt::format("{}: not a grey or color PNG of 8 bits; the file is damaged or another format", path.string()));
+  }
+  if (pixels.channels() == 3) cv::cvtColor(pixels, pixels, cv::COLOR_BGR2RGB);
+  // The Mat's memory goes with it, so the tensor gets a copy: (H, W, C) -> (C, H, W).
+  const Tensor view = at::from_blob(pixels.data, {pixels.rows, pixels.cols, pixels.channels()}, torch::kByte);
+  return view.permute({2, 0, 1}).contiguous().clone();
+}
+
 Tensor scatter_plot(const Tensor& points, double extent, int64_t size) {
   require_plot(extent, size);
   if (points.dim() != 2 || points.size(1) != 2) {

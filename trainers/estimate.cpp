@@ -80,16 +80,19 @@ class FlopMeter final {
       if (!x.defined() || x.dim() != 4) return 0;
       if (transposed) return convolution(x, w, true, {});
       const auto stride = inputs[3].toIntVector(), padding = inputs[4].toIntVector();
-      const auto side = [&](int d) {
-        return (x.size(d + 2) + 2 * padding[d] - w.size(d + 2)) / stride[d] + 1;
+      const auto along = [](const std::vector<int64_t>& list, size_t d) { return list.size() == 1 ? list[0] : list[d]; };
+      const auto side = [&](size_t d) {
+        const auto dim = static_cast<int64_t>(d) + 2;
+        return (x.size(dim) + 2 * along(padding, d) - w.size(dim)) / along(stride, d) + 1;
       };
       return 2.0 * static_cast<double>(w.numel()) * static_cast<double>(x.size(0) * side(0) * side(1));
     }
     if (name == "aten::convolution_backward") {
-      // Gradients for the input and for the weight, each as dear as the convolution.
+      // Gradients for the input and for the weight, each as dear as the convolution, of those that are asked for.
       const Tensor gradient = tensor(f, 0), x = tensor(f, 1), w = tensor(f, 2);
       const bool transposed = f.inputs()[7].toBool();
-      return 2.0 * convolution(x, w, transposed, gradient);
+      const auto asked = f.inputs()[10].toBoolList();
+      return ((asked[0] ? 1.0 : 0.0) + (asked[1] ? 1.0 : 0.0)) * convolution(x, w, transposed, gradient);
     }
     const bool forward = name == "aten::_scaled_dot_product_flash_attention_for_cpu" ||
                          name == "aten::_scaled_dot_product_flash_attention" ||

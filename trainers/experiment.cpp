@@ -9,6 +9,9 @@
 #include <algorithm>
 #include <charconv>
 #include <thread>
+#ifdef __GLIBC__
+#include <malloc.h>  // mallopt
+#endif
 
 #include "core/error.h"
 #include "data/dataset.h"
@@ -25,6 +28,15 @@ int cuda_index(const std::string& name) {
   const char* end = name.data() + name.size();
   const auto [stop, error] = std::from_chars(name.data() + 5, end, index);
   return error == std::errc() && stop == end && index >= 0 ? index : -1;
+}
+
+/// A step frees and takes again the same large blocks. By default glibc hands them back to the system each time, and the
+/// page faults of getting them anew cost more than many operators do.
+void keep_freed_pages() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+#endif
 }
 
 bool is_power_of_two(int64_t n) { return n > 0 && (n & (n - 1)) == 0; }
@@ -108,6 +120,7 @@ torch::Device resolve_device(const std::string& name) {
 }
 
 int set_up_compute(int64_t threads, bool deterministic) {
+  keep_freed_pages();
   // Adam's moments of dead inputs decay into denormals, which cost the CPU a hundredfold. The flag belongs to a thread
   // and threads inherit it, so it is set before the pool starts.
   at::globalContext().setFlushDenormal(true);

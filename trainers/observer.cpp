@@ -78,15 +78,21 @@ void SampleFiles::end(int64_t, const std::string&) {
   write_animation(run_.samples() / "animation.webp", frames, kMilliseconds);
 }
 
+/// A reader of stderr that has gone away is no reason to stop a training: failed writes are ignored.
+void Console::put(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+  std::fflush(stderr);
+}
+
 void Console::clear() {
-  if (is_terminal_) fmt::print(stderr, "\r\x1b[K");
+  if (is_terminal_) put("\r\x1b[K");
 }
 
 void Console::begin(int64_t step, int64_t steps) {
   first_ = step;
   steps_ = steps;
   started_ = std::chrono::steady_clock::now();
-  if (step > 0) fmt::print(stderr, "resumed at step {} of {}\n", step, steps);
+  if (step > 0) put(fmt::format("resumed at step {} of {}\n", step, steps));
 }
 
 void Console::line(const LogLine& line) {
@@ -101,15 +107,14 @@ void Console::line(const LogLine& line) {
   }
   clear();
   const bool stays = !is_terminal_ || line.split == Split::validation || line.step == steps_;
-  fmt::print(stderr, "{}{}", text, stays ? "\n" : "");
-  std::fflush(stderr);
+  put(text + (stays ? "\n" : ""));
 }
 
 void Console::samples(int64_t, const SampleOutput&) {}
 
 void Console::end(int64_t step, const std::string& reason) {
   clear();
-  fmt::print(stderr, "{} at step {}\n", reason, step);
+  put(fmt::format("{} at step {}\n", reason, step));
 }
 
 }  // namespace genzoo

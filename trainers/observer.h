@@ -96,6 +96,7 @@ class Console final : public Observer {
   void end(int64_t step, const std::string& reason) override;
 
  private:
+  void put(const std::string& text);
   void clear();
   bool is_terminal_;
   int64_t first_ = 0, steps_ = 0;

@@ -111,6 +111,18 @@ TEST_CASE("frames become an endless animated WebP", "[core]") {
   CHECK_THROWS_AS(write_animation(dir / "y", frames, 100), std::invalid_argument);
 }
 
+TEST_CASE("a PNG reads back as it was written", "[core]") {
+  const TempDir dir;
+  for (const int64_t channels : {1, 3}) {
+    const Tensor image = (torch::arange(channels * 6 * 5) * 2).to(torch::kUInt8).view({channels, 6, 5});
+    write_png(dir / "x.png", image);
+    CHECK(torch::equal(read_png(dir / "x.png"), image));
+  }
+  write_file_whole(dir / "broken.png", "no picture");
+  CHECK_THROWS_AS(read_png(dir / "broken.png"), RunError);
+  CHECK_THROWS_AS(read_png(dir / "missing.png"), UsageError);
+}
+
 TEST_CASE("what is no picture is refused", "[core]") {
   CHECK_THROWS_AS(image_grid(torch::zeros({2, 2, 4, 4}, torch::kUInt8), 1), std::invalid_argument);
   CHECK_THROWS_AS(image_grid(torch::zeros({2, 1, 4, 4}), 1), std::invalid_argument);

@@ -209,10 +209,16 @@ def write(name, c):
     else:
         x = 1 + 2 * torch.randn(BATCH, *event)
         spec = dict(kind="vectors", shape=list(event))
-    optimizer = torch.optim.AdamW(fixture.decayed(model, 0.1), lr=1e-3, betas=(0.9, 0.99))
+    if c["normalization"] == "batch_norm":
+        # A translation of what is then normalized has no gradient but rounding, which Adam would make steps of.
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+        chosen = "sgd: {lr: 0.001, momentum: 0.9}"
+    else:
+        optimizer = torch.optim.AdamW(fixture.decayed(model, 0.1), lr=1e-3, betas=(0.9, 0.99))
+        chosen = "adamw: {lr: 0.001, beta1: 0.9, beta2: 0.99, weight_decay: 0.1}"
     tensors = fixture.trajectory(model, lambda step, g: model.loss(x, g), optimizer, clip_norm=CLIP_NORM)
     fixture.write(name, tensors | {"x": x}, model=MODEL.format(**c), spec=spec,
-                  optimizer="adamw: {lr: 0.001, beta1: 0.9, beta2: 0.99, weight_decay: 0.1}", clip_norm=CLIP_NORM)
+                  optimizer=chosen, clip_norm=CLIP_NORM)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,58 @@
+#include "evaluation/evaluate.h"
+#include "tools/output.h"
+#include "tools/trained_model.h"
+#include "tools/verb.h"
+#include "trainers/samples.h"
+
+namespace genzoo {
+namespace {
+
+ExitCode run(const Arguments& arguments) {
+  const LoadedModel loaded = load_run(arguments);
+  if (!loaded.model.can.generate) refuse(loaded, "generates no text");
+  GenerateOptions options;
+  options.tokens = arguments.integer("tokens");
+  options.temperature = arguments.number("temperature");
+  options.top_k = arguments.integer("top-k");
+  options.top_p = arguments.number("top-p");
+  options.greedy = arguments.flag("greedy");
+  const auto texts =
+      generate_texts(loaded.model, loaded.spec, arguments.text("prompt"), arguments.integer("n"), options,
+                     static_cast<uint64_t>(arguments.integer("seed")), Purpose::sample, loaded.device);
+  if (arguments.flag("json")) {
+    print_json(texts);
+    return ExitCode::done;
+  }
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (i > 0) print("---\n");
+    print(texts[i]);
+    if (texts[i].empty() || texts[i].back() != '\n') print("\n");
+  }
+  return ExitCode::done;
+}
+
+}  // namespace
+
+Verb generate_verb() {
+  const Range share{0, 1, true, false, "in (0, 1]"};
+  return {
+      "generate",
+      "continues a text",
+      "RUN",
+      "The text goes to standard output and nothing else does. Several are separated by a line ---; with --json they\n"
+      "are an array of strings. Text i depends on the seed and i only.",
+      with_run_options({
+          {"prompt", Takes::text, "TEXT", "what the text begins with; without: the beginning of a line", ""},
+          {"tokens", Takes::integer, "N", "how many to add", "256", false, positive},
+          {"temperature", Takes::number, "T", "divides the logits: below 1 safer, above 1 wilder", "1", false,
+           positive},
+          {"top-k", Takes::integer, "K", "draw from the K likeliest tokens only; 0: all", "0", false, non_negative},
+          {"top-p", Takes::number, "P", "draw from the fewest tokens of probability P in all", "1", false, share},
+          {"greedy", Takes::nothing, "", "always the likeliest token"},
+          {"seed", Takes::integer, "S", "of the draws", "0", false, non_negative},
+          {"n", Takes::integer, "N", "how many texts", "1", false, positive},
+      }),
+      run};
+}
+
+}  // namespace genzoo
