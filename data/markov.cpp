@@ -4,6 +4,8 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
+#include <string>
 
 #include "core/error.h"
 #include "data/synthetic.h"
