@@ -10,7 +10,7 @@ std::vector<std::string> Abilities::names() const {
   if (token_log_prob) names.emplace_back("token_log_prob (exact)");
   if (generate) names.emplace_back("generate");
   if (encode) names.emplace_back("encode");
-  if (decode) names.emplace_back("decode");
+  if (decode) names.insert(names.end(), {"decode", "interpolate"});
   if (reconstruct) names.emplace_back("reconstruct");
   return names;
 }

@@ -106,8 +106,8 @@ Optimizer::Optimizer(torch::nn::Module& module, const OptimizerConfig& config) :
     moments_.push_back({first, std::holds_alternative<SGDConfig>(config_) ? Tensor() : torch::zeros_like(first)});
   }
   const auto& groups = parameters_.groups();
-  step_count_ = torch::zeros({}, groups.empty() ? torch::TensorOptions(torch::kFloat)
-                                                : groups[0].values.options().dtype(torch::kFloat));
+  step_count_ = torch::zeros(
+      {}, groups.empty() ? torch::TensorOptions(torch::kFloat) : groups[0].values.options().dtype(torch::kFloat));
 }
 
 Tensor Optimizer::clip(double max_norm) {
@@ -133,8 +133,10 @@ void Optimizer::step(double lr) {
                        /*weight_decay=*/0.0, adam->eps, /*amsgrad=*/false, /*maximize=*/false);
     } else {
       const auto& sgd = std::get<SGDConfig>(config_);
-      // The velocity begins at zero, so the first step (velocity = gradient) is the same sum as any other.
-      at::_fused_sgd_(values, gradients, m, group.decays ? sgd.weight_decay : 0.0, sgd.momentum, lr,
+      // The velocity begins at zero, so the first step (velocity = gradient) is the same sum as any other. Without
+      // momentum the operator takes no velocity.
+      at::_fused_sgd_(values, gradients, sgd.momentum > 0 ? m : std::vector<Tensor>{},
+                      group.decays ? sgd.weight_decay : 0.0, sgd.momentum, lr,
                       /*dampening=*/0.0, sgd.nesterov, /*maximize=*/false, /*is_first_step=*/false);
     }
   }

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
+#include <cstdio>
 #include <map>
 
 #include "core/file.h"
@@ -93,7 +94,8 @@ void settle_resumed(ExperimentConfig& config, const RunFolder& run, const TrainR
                                  run.path().string(), fmt::join(changes.refused, "; ")));
   }
   for (const auto& change : changes.warned) {
-    if (!request.quiet) fmt::print(stderr, "genzoo: warning: {}: the bytes will differ from an uninterrupted run's\n", change);
+    if (request.quiet) continue;
+    std::fputs(fmt::format("genzoo: warning: {}: the bytes will differ from an uninterrupted run's\n", change).c_str(), stderr);
   }
 }
 

@@ -8,10 +8,6 @@
 namespace genzoo {
 namespace {
 
-// A coupling may stretch or shrink by up to e^2 from the start. With e^1 flows of two dimensions end twice as far from
-// the truth: separating modes takes steep maps, and the bound itself learns slowly.
-constexpr double kInitialBound = 2.0;
-
 constexpr ConvGeometry kSameSize{.kernel = 3, .padding = 1};
 constexpr ConvGeometry kPointwise{.kernel = 1};
 
@@ -74,7 +70,7 @@ CouplingImpl::CouplingImpl(at::IntArrayRef event, const Tensor& mask_, std::shar
     : mask(register_buffer("mask", mask_)), network_(register_module("network", std::move(network))) {
   std::vector<int64_t> size(event.size(), 1);
   size[0] = event[0];
-  log_scale_bound = register_parameter("log_scale_bound", torch::full(size, kInitialBound));
+  log_scale_bound = register_parameter("log_scale_bound", torch::ones(size));
 }
 
 CouplingImpl::Affine CouplingImpl::affine(const Tensor& x) {

@@ -67,7 +67,7 @@ class CouplingImpl final : public FlowLayer {
   Tensor inverse(const Tensor& y) override;
 
   Tensor mask;             ///< broadcastable to the event, a buffer; 1: passes through
-  Tensor log_scale_bound;  ///< (D) or (C, 1, 1); 2 at first
+  Tensor log_scale_bound;  ///< (D) or (C, 1, 1); ones at first
 
  private:
   struct Affine {

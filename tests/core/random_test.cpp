@@ -1,5 +1,6 @@
 #include "core/random.h"
 
+#include <torch/cuda.h>
 #include <set>
 
 #include "tests/support.h"

@@ -2,6 +2,7 @@
 
 #include "models/gan/gan.h"
 
+#include <torch/optim.h>
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <cmath>

@@ -1,5 +1,6 @@
 #include "models/realnvp/realnvp.h"
 
+#include <torch/optim.h>
 #include <cmath>
 #include <functional>
 #include <memory>

@@ -65,7 +65,7 @@ TEST_CASE("a VAE claims a likelihood only where it has one", "[models][vae]") {
     CHECK(can.likelihood.kind == LikelihoodKind::lower_bound);
     CHECK(can.samples_have_mean);
     CHECK(can.names() ==
-          std::vector<std::string>{"sample", "log_prob (lower_bound)", "encode", "decode", "reconstruct"});
+          std::vector<std::string>{"sample", "log_prob (lower_bound)", "encode", "decode", "interpolate", "reconstruct"});
   }
 }
 

@@ -82,6 +82,13 @@ TEST_CASE("the flat optimizers are LibTorch's", "[trainers][optimizer]") {
     const auto options = torch::optim::SGDOptions(config.lr).momentum(0.9).weight_decay(0.1);
     same_as<torch::optim::SGD>(config, options, torch::optim::SGDOptions(options).weight_decay(0));
   }
+  SECTION("sgd without momentum") {
+    SGDConfig config;
+    config.momentum = 0;
+    config.weight_decay = 0.1;
+    const auto options = torch::optim::SGDOptions(config.lr).weight_decay(0.1);
+    same_as<torch::optim::SGD>(config, options, torch::optim::SGDOptions(options).weight_decay(0));
+  }
   SECTION("sgd with Nesterov's momentum") {
     SGDConfig config;
     config.nesterov = true;
@@ -110,7 +117,8 @@ TEST_CASE("flat parameters keep values, views and gradients together", "[trainer
   CHECK_FALSE(flat.all_finite());
 }
 
-TEST_CASE("clipping scales the gradient to the norm asked for, and leaves a smaller one alone", "[trainers][optimizer]") {
+TEST_CASE("clipping scales the gradient to the norm asked for, and leaves a smaller one alone",
+          "[trainers][optimizer]") {
   Net net = make_net();
   Optimizer optimizer(*net, SGDConfig{});
   objective(net, 0).backward();

@@ -1,0 +1,94 @@
+// Costs told before the first step, against numbers worked out by hand.
+#include "trainers/estimate.h"
+
+#include <cmath>
+
+#include "core/config.h"
+#include "models/registry.h"
+#include "tests/support.h"
+#include "tests/trainers/tiny_experiment.h"
+
+namespace genzoo {
+namespace {
+
+double relative_error(double got, double expected) { return std::abs(got - expected) / expected; }
+
+Dataset vectors(int64_t dims) {
+  Dataset dataset;
+  dataset.spec.dataset = "vectors";
+  dataset.spec.shape = {dims};
+  dataset.train.x = torch::zeros({64, dims});
+  return dataset;
+}
+
+TEST_CASE("the cost of a linear VAE is that of its four products", "[trainers][estimate]") {
+  constexpr double B = 16, D = 10, Z = 3;
+  const char* model = "{vae: {latent_dim: 3, network: {mlp: {hidden: []}}, likelihood: gaussian}}";
+  const CostEstimate cost = estimate_cost(tiny::experiment(model, tiny::kPoints), vectors(10));
+  CHECK(cost.parameters == 10 * 6 + 6 + 3 * 20 + 20);
+  // Encoder D -> 2 Z: forward and the weight's gradient. Decoder Z -> 2 D: the input's gradient as well.
+  CHECK(cost.flops_per_step == 2 * B * D * (2 * Z) * 2 + 2 * B * Z * (2 * D) * 3);
+  // Values, gradients, two moments, an average.
+  CHECK(cost.weights_bytes == cost.parameters * 5 * 4);
+  CHECK(cost.data_bytes == 64 * 10 * 4);
+  CHECK(cost.activation_bytes > 0);
+  const CostEstimate twice = estimate_cost(tiny::experiment(model, tiny::kPoints, {"train.accumulate=2"}), vectors(10));
+  CHECK(twice.flops_per_step == 2 * cost.flops_per_step);
+  CHECK(cost.describe().find("146") != std::string::npos);
+}
+
+TEST_CASE("the cost of nanoGPT's small model is that of its products and its attention", "[trainers][estimate]") {
+  const auto config =
+      read_config<ExperimentConfig>(ConfigSource::from_file(GENZOO_SOURCE_DIR "/configs/nanogpt_shakespeare_cpu.yaml"));
+  Dataset text;
+  text.spec.dataset = "tiny_shakespeare";
+  text.spec.kind = DataKind::tokens;
+  text.spec.vocabulary = 65;
+  text.spec.token_unit = "char";
+  text.train.x = torch::arange(1000).remainder(65).to(torch::kByte);
+  const CostEstimate cost = estimate_cost(config, text);
+  CHECK(cost.parameters == 804096);  // nanoGPT counts 0.80M without the positions' 64 x 128, which are among these
+  constexpr double B = 12, T = 64, C = 128, L = 4, V = 65;
+  const double products = 3 * 2 * B * T * (12 * L * C * C + V * C);  // forward, and two gradients
+  const double attention = (1 + 2.5) * 4 * B * T * T * C * L;
+  INFO(cost.flops_per_step << " FLOPs counted, " << products + attention << " expected");
+  CHECK(relative_error(cost.flops_per_step, products + attention) < 0.05);
+}
+
+TEST_CASE("the cost of convolutions is that of every weight at every place", "[trainers][estimate]") {
+  constexpr double B = 16, c1 = 6, c2 = 10, H = 12, Z = 5;
+  const auto config =
+      tiny::experiment("{vae: {latent_dim: 5, network: {conv: {channels: [6, 10], hidden: 12}}}}", tiny::kNoise);
+  Dataset images;
+  images.spec.dataset = "images";
+  images.spec.kind = DataKind::images;
+  images.spec.shape = {1, 28, 28};
+  images.spec.levels = 256;
+  images.train.x = torch::zeros({64, 1, 28, 28}, torch::kByte);
+  const CostEstimate cost = estimate_cost(config, images);
+  // Kernels of 4 x 4. First layer: 28 -> 14, no gradient of the pixels; second: 14 -> 7; the decoder in reverse, with
+  // two maps, mean and scale, at the end.
+  const double first = 16 * c1 * 14 * 14, second = 16 * c1 * c2 * 7 * 7, dense = 49 * c2 * H;
+  const double encoder = 2 * first + 3 * (second + dense + H * 2 * Z);
+  const double decoder = 3 * (Z * H + dense + second + 2 * first);
+  const double expected = 2 * B * (encoder + decoder);
+  INFO(cost.flops_per_step << " FLOPs counted, " << expected << " expected");
+  CHECK(relative_error(cost.flops_per_step, expected) < 0.01);
+}
+
+TEST_CASE("the cost of two players is that of both", "[trainers][estimate]") {
+  const auto cost = [](int64_t n_critic) {
+    const std::string model = fmt::format(
+        "{{gan: {{latent_dim: 4, generator_width: 16, discriminator_width: 16, hidden_layers: 1, discriminator_norm: "
+        "none, "
+        "n_critic: {}}}}}",
+        n_critic);
+    return estimate_cost(tiny::experiment(model, tiny::kPoints), vectors(2)).flops_per_step;
+  };
+  // An update of the critic more: fakes, and the discriminator forward and backward over data and fakes.
+  CHECK(cost(2) > 1.4 * cost(1));
+  CHECK(cost(3) - cost(2) == cost(2) - cost(1));
+}
+
+}  // namespace
+}  // namespace genzoo
