@@ -31,9 +31,7 @@ void Fields::operator()(const char* key, Choice& value, std::span<const ChoiceRo
   for (const ChoiceRow& row : table) {
     if (row.name == value.name) current = static_cast<int>(alternatives.size());
     alternatives.push_back({std::string(row.name), std::string(row.doc),
-                            [&spare, &row] {
-                              spare = {std::string(row.name), row.defaults()};
-                            },
+                            [&spare, &row] { spare = {std::string(row.name), row.defaults()}; },
                             [&spare](Fields& f) { spare.settings.fields(f); }});
   }
   if (current < 0 && !value.name.empty()) throw std::logic_error("no row '" + value.name + "' to choose for " + key);

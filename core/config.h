@@ -184,8 +184,7 @@ class Fields {
   virtual void section(const char* key, const Nested& nested, const char* doc) = 0;
   virtual void optional_section(const char* key, bool& on, const Nested& nested, const char* doc) = 0;
   /// current: index of the alternative that stands by default; -1: none, the key must be given.
-  virtual void choice(const char* key, int current, const std::vector<Alternative>& alternatives,
-                      const char* doc) = 0;
+  virtual void choice(const char* key, int current, const std::vector<Alternative>& alternatives, const char* doc) = 0;
 };
 
 /// The text of a config and the overrides of its keys, parsed but not yet understood.
@@ -237,10 +236,10 @@ std::string config_schema(const std::string& title, const std::function<void(Fie
 
 /// One documented key, for `genzoo models` and `genzoo datasets`.
 struct KeyDoc {
-  std::string key;      ///< dotted
-  std::string type;     ///< "integer", "number", "one of a, b"
+  std::string key;       ///< dotted
+  std::string type;      ///< "integer", "number", "one of a, b"
   std::string fallback;  ///< the default, as written
-  std::string range;    ///< "positive", or empty
+  std::string range;     ///< "positive", or empty
   std::string doc;
 };
 std::vector<KeyDoc> document_config(const std::function<void(Fields&)>& fields);

@@ -10,9 +10,9 @@ namespace genzoo {
 /// The program's exit codes; a promise to scripts.
 enum class ExitCode : int {
   done = 0,
-  failed = 1,       ///< while running: disk, data, device
-  usage = 2,        ///< wrong command line or config
-  diverged = 3,     ///< training met a non-finite number
+  failed = 1,         ///< while running: disk, data, device
+  usage = 2,          ///< wrong command line or config
+  diverged = 3,       ///< training met a non-finite number
   interrupted = 130,  ///< SIGINT, after saving a checkpoint
   terminated = 143,   ///< SIGTERM, after saving a checkpoint
 };

@@ -112,7 +112,8 @@ Tensor read_png(const std::filesystem::path& path) {
   const cv::Mat raw(1, static_cast<int>(bytes.size()), CV_8UC1, const_cast<char*>(bytes.data()));
   cv::Mat pixels = bytes.empty() ? cv::Mat() : cv::imdecode(raw, cv::IMREAD_UNCHANGED);
   if (pixels.empty() || pixels.depth() != CV_8U || (pixels.channels() != 1 && pixels.channels() != 3)) {
-    throw RunError(fmt::format("{}: not a grey or color PNG of 8 bits; the file is damaged or another format", path.string()));
+    throw RunError(
+        fmt::format("{}: not a grey or color PNG of 8 bits; the file is damaged or another format", path.string()));
   }
   if (pixels.channels() == 3) cv::cvtColor(pixels, pixels, cv::COLOR_BGR2RGB);
   // The Mat's memory goes with it, so the tensor gets a copy: (H, W, C) -> (C, H, W).

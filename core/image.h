@@ -19,8 +19,8 @@ Tensor image_grid(const Tensor& images, int64_t columns, int64_t scale = 1, int6
 /// The scale at which a grid of this many columns of images this wide is comfortable to look at (about 600 pixels).
 int64_t comfortable_scale(int64_t width, int64_t columns);
 
-std::string encode_png(const Tensor& image);                                   ///< (C, H, W) uint8 -> bytes of a PNG
-void write_png(const std::filesystem::path& path, const Tensor& image);        ///< whole or not at all; throws RunError
+std::string encode_png(const Tensor& image);                             ///< (C, H, W) uint8 -> bytes of a PNG
+void write_png(const std::filesystem::path& path, const Tensor& image);  ///< whole or not at all; throws RunError
 
 /// A PNG as (C, H, W) uint8, C 1 or 3. Throws UsageError if there is none, RunError if it cannot be decoded.
 Tensor read_png(const std::filesystem::path& path);

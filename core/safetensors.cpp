@@ -191,8 +191,7 @@ class HeaderParser final : public nlohmann::json_sax<Json> {
 
 [[noreturn]] void refuse(const fs::path& path, std::string why) {
   // What a damaged file says is quoted, and must neither break the line nor reach the terminal as an escape.
-  std::replace_if(
-      why.begin(), why.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  std::replace_if(why.begin(), why.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
   if (why.size() > 400) why = why.substr(0, 400) + "...";
   throw RunError(fmt::format("{} is damaged or no safetensors file: {}", path.string(), why));
 }

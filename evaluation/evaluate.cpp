@@ -12,8 +12,8 @@
 namespace genzoo {
 namespace {
 
-constexpr int64_t kBatch = 100;      // examples a network sees at once
-constexpr uint64_t kNoiseSeed = 0;   // evaluation's noise: example i draws from (0, i), whatever the run's seed
+constexpr int64_t kBatch = 100;     // examples a network sees at once
+constexpr uint64_t kNoiseSeed = 0;  // evaluation's noise: example i draws from (0, i), whatever the run's seed
 
 std::string kind_name(const LikelihoodClaim& claim, int64_t k) {
   if (*claim.kind == LikelihoodKind::exact) return "exact";
@@ -55,8 +55,13 @@ void add_example_metrics(const LoadedModel& loaded, const Dataset& dataset, Spli
   const Likelihoods found = example_likelihoods(loaded, dataset, split, options);
   const int64_t dims = loaded.spec.dims();
   const auto error = found.log_prob.standard_error();
-  Metric nats{.name = "likelihood", .value = found.log_prob.mean(), .unit = "nats", .kind = kind_name(claim, options.k),
-              .standard_error = error, .n = found.log_prob.count(), .detail = likelihood_detail(claim, options.k)};
+  Metric nats{.name = "likelihood",
+              .value = found.log_prob.mean(),
+              .unit = "nats",
+              .kind = kind_name(claim, options.k),
+              .standard_error = error,
+              .n = found.log_prob.count(),
+              .detail = likelihood_detail(claim, options.k)};
   if (loaded.spec.kind == DataKind::images && loaded.spec.levels > 2) {
     Metric bits = nats;
     bits.value = bits_per_dim(nats.value, dims);
@@ -66,9 +71,12 @@ void add_example_metrics(const LoadedModel& loaded, const Dataset& dataset, Spli
   }
   evaluation.metrics.push_back(std::move(nats));
   if (dataset.log_density) {
-    evaluation.metrics.push_back({.name = "divergence", .value = found.divergence.mean(), .unit = "nats",
+    evaluation.metrics.push_back({.name = "divergence",
+                                  .value = found.divergence.mean(),
+                                  .unit = "nats",
                                   .kind = kind_name(claim, options.k),
-                                  .standard_error = found.divergence.standard_error(), .n = found.divergence.count(),
+                                  .standard_error = found.divergence.standard_error(),
+                                  .n = found.divergence.count(),
                                   .detail = "mean of log p_true - log p_model"});
   }
 }
@@ -89,9 +97,14 @@ void add_token_metrics(const LoadedModel& loaded, const Dataset& dataset, Split 
     const Tensor means = cost.mean(1);
     for (int64_t i = 0; i < means.size(0); ++i) windows.add(means[i].item<double>());
   }
-  Metric metric{.name = "likelihood", .value = nats.mean(), .unit = "nats/" + loaded.spec.token_unit, .kind = "exact",
-                .standard_error = windows.standard_error(), .n = nats.count(),
-                .detail = fmt::format("-log p of a token given those before it, non-overlapping windows of {}", can.context)};
+  Metric metric{
+      .name = "likelihood",
+      .value = nats.mean(),
+      .unit = "nats/" + loaded.spec.token_unit,
+      .kind = "exact",
+      .standard_error = windows.standard_error(),
+      .n = nats.count(),
+      .detail = fmt::format("-log p of a token given those before it, non-overlapping windows of {}", can.context)};
   Metric bits = metric;
   bits.value = bits_of_nats(metric.value);
   bits.unit = "bits/" + loaded.spec.token_unit;
@@ -133,8 +146,12 @@ void add_loss_metrics(const LoadedModel& loaded, const Dataset& dataset, Split s
     }
   }
   for (const auto& [name, sum] : sums) {
-    evaluation.metrics.push_back({.name = name, .value = sum / static_cast<double>(source.examples()), .unit = "nats",
-                                  .kind = "", .standard_error = {}, .n = source.examples(),
+    evaluation.metrics.push_back({.name = name,
+                                  .value = sum / static_cast<double>(source.examples()),
+                                  .unit = "nats",
+                                  .kind = "",
+                                  .standard_error = {},
+                                  .n = source.examples(),
                                   .detail = "training objective, in evaluation mode"});
     if (loaded.model.can.game) evaluation.metrics.back().unit = "";
   }
@@ -164,7 +181,8 @@ void check_names(const std::vector<std::string>& metrics) {
     if (std::ranges::count(known, name)) continue;
     const std::string meant = nearest_name(name, known);
     throw UsageError(fmt::format("--metrics {}: no such metric; {}there are {}", name,
-                                 meant.empty() ? "" : fmt::format("did you mean '{}'? ", meant), fmt::join(known, ", ")));
+                                 meant.empty() ? "" : fmt::format("did you mean '{}'? ", meant),
+                                 fmt::join(known, ", ")));
   }
 }
 
@@ -172,9 +190,14 @@ void check_names(const std::vector<std::string>& metrics) {
 
 Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const EvaluateOptions& options) {
   check_names(options.metrics);
-  Evaluation evaluation{.run = (loaded.run.empty() ? loaded.path : loaded.run).string(), .model = loaded.model.family,
-                        .dataset = loaded.spec.dataset, .split = "", .step = loaded.step,
-                        .weights = loaded.has_ema ? "ema" : "raw", .metrics = {}, .notes = {}};
+  Evaluation evaluation{.run = (loaded.run.empty() ? loaded.path : loaded.run).string(),
+                        .model = loaded.model.family,
+                        .dataset = loaded.spec.dataset,
+                        .split = "",
+                        .step = loaded.step,
+                        .weights = loaded.has_ema ? "ema" : "raw",
+                        .metrics = {},
+                        .notes = {}};
   if (dataset.spec != loaded.spec) {
     throw UsageError(fmt::format("{}: it was trained on {}, and the data found are {}", evaluation.run,
                                  loaded.spec.describe(), dataset.spec.describe()));

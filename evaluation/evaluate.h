@@ -14,17 +14,17 @@ namespace genzoo {
 inline constexpr const char* kMetricNames[] = {"likelihood", "loss"};
 
 struct EvaluateOptions {
-  std::optional<Split> split;          ///< nothing: test, or validation where there is no test split, and the notes say so
-  std::vector<std::string> metrics;    ///< of kMetricNames; empty: all that the model has
-  int64_t k = 1;                       ///< draws per example for a bound or estimate
-  int64_t limit = 0;                   ///< first examples of the split; 0: all
+  std::optional<Split> split;  ///< nothing: test, or validation where there is no test split, and the notes say so
+  std::vector<std::string> metrics;  ///< of kMetricNames; empty: all that the model has
+  int64_t k = 1;                     ///< draws per example for a bound or estimate
+  int64_t limit = 0;                 ///< first examples of the split; 0: all
 };
 
-/// Likelihood, per example with noise from (0, example): images of 256 levels in bits/dim and nats, binarized images and
-/// vectors in nats, text per token over non-overlapping windows of one context. Where the data's own density is known
-/// also "divergence": the mean of log p_true - log p_model. Loss: the training loss and its terms, in evaluation mode.
-/// Throws UsageError for an explicit split that is not there, an unknown metric, or a likelihood asked of a model that
-/// has none (with the reason and what it can do).
+/// Likelihood, per example with noise from (0, example): images of 256 levels in bits/dim and nats, binarized images
+/// and vectors in nats, text per token over non-overlapping windows of one context. Where the data's own density is
+/// known also "divergence": the mean of log p_true - log p_model. Loss: the training loss and its terms, in evaluation
+/// mode. Throws UsageError for an explicit split that is not there, an unknown metric, or a likelihood asked of a model
+/// that has none (with the reason and what it can do).
 Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const EvaluateOptions& options);
 
 /// Opens the data the model was trained on.
@@ -32,19 +32,19 @@ Dataset dataset_of(const LoadedModel& loaded, const DataPlaces& places);
 
 /// log-likelihoods of given examples.
 struct Score {
-  Tensor log_prob;        ///< (N) float64 on the CPU, nats: one per image or vector; of text: one document, (1)
-  std::string kind;       ///< "exact", "lower_bound", "estimate"
-  int64_t tokens = 0;     ///< of text: predicted tokens
-  int64_t bytes = 0;      ///< of text
-  Json to_json() const;   ///< {"nats", "examples", "tokens", "bytes", "kind"}; nats: the sum of -log p
+  Tensor log_prob;       ///< (N) float64 on the CPU, nats: one per image or vector; of text: one document, (1)
+  std::string kind;      ///< "exact", "lower_bound", "estimate"
+  int64_t tokens = 0;    ///< of text: predicted tokens
+  int64_t bytes = 0;     ///< of text
+  Json to_json() const;  ///< {"nats", "examples", "tokens", "bytes", "kind"}; nats: the sum of -log p
 };
 
-/// x as stored: uint8 images (N, C, H, W) or float32 vectors (N, D). Noise of example i from (seed, i). Throws UsageError
-/// when x is not what the model models (shape, type, levels) or the model has no likelihood.
+/// x as stored: uint8 images (N, C, H, W) or float32 vectors (N, D). Noise of example i from (seed, i). Throws
+/// UsageError when x is not what the model models (shape, type, levels) or the model has no likelihood.
 Score score_examples(const LoadedModel& loaded, const Tensor& x, int64_t k, uint64_t seed);
 
-/// One document: every token but the first, each given those before it; beyond the context, windows that advance by half a
-/// context, each token counted once.
+/// One document: every token but the first, each given those before it; beyond the context, windows that advance by
+/// half a context, each token counted once.
 Score score_text(const LoadedModel& loaded, const std::string& text);
 
 /// Why a model cannot do something, and what it can: "gan has no encoder. It can: sample, decode, interpolate".
@@ -53,7 +53,8 @@ Score score_text(const LoadedModel& loaded, const std::string& text);
 /// The array `name` of a .safetensors file. Throws UsageError if there is none of that name, RunError if damaged.
 Tensor read_array(const std::filesystem::path& path, const std::string& name);
 
-/// encode: x -> z of the model's latent space; decode: z -> x as stored. Rows through the network at one fixed batch size.
+/// encode: x -> z of the model's latent space; decode: z -> x as stored. Rows through the network at one fixed batch
+/// size.
 Tensor encode_examples(const LoadedModel& loaded, const Tensor& x);
 Tensor decode_latents(const LoadedModel& loaded, const Tensor& z);
 

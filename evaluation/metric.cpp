@@ -18,8 +18,8 @@ Json Metric::to_json() const {
 Json Evaluation::to_json() const {
   Json list = Json::array();
   for (const Metric& metric : metrics) list.push_back(metric.to_json());
-  return {{"run", run},         {"model", model}, {"dataset", dataset}, {"split", split}, {"step", step},
-          {"weights", weights}, {"metrics", list}, {"notes", notes}};
+  return {{"run", run},   {"model", model},     {"dataset", dataset}, {"split", split},
+          {"step", step}, {"weights", weights}, {"metrics", list},    {"notes", notes}};
 }
 
 void RunningMean::add(double x) {

@@ -11,13 +11,14 @@ namespace genzoo {
 
 /// One measured number.
 struct Metric {
-  std::string name;   ///< "likelihood", "loss", "divergence", ...
+  std::string name;  ///< "likelihood", "loss", "divergence", ...
   double value = 0.0;
-  std::string unit;   ///< "nats", "bits/dim", "nats/char", "bits/char", ...
-  std::string kind;   ///< of a likelihood: "exact", "lower_bound" (of log p, so an upper bound when given as bits), "estimate"
+  std::string unit;  ///< "nats", "bits/dim", "nats/char", "bits/char", ...
+  std::string
+      kind;  ///< of a likelihood: "exact", "lower_bound" (of log p, so an upper bound when given as bits), "estimate"
   std::optional<double> standard_error;  ///< of the mean over examples
-  int64_t n = 0;      ///< examples (of text: tokens) averaged over
-  std::string detail;  ///< how it was computed
+  int64_t n = 0;                         ///< examples (of text: tokens) averaged over
+  std::string detail;                    ///< how it was computed
   Json to_json() const;
 };
 

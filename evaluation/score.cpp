@@ -82,7 +82,9 @@ Score score_text(const LoadedModel& loaded, const std::string& text) {
     sum += log_prob.slice(0, counted - start).sum().item<double>();
     counted = end;
   }
-  return {.log_prob = torch::full({1}, sum, torch::kDouble), .kind = "exact", .tokens = length - 1,
+  return {.log_prob = torch::full({1}, sum, torch::kDouble),
+          .kind = "exact",
+          .tokens = length - 1,
           .bytes = static_cast<int64_t>(text.size())};
 }
 
@@ -123,7 +125,8 @@ Tensor reconstruction_picture(const LoadedModel& loaded, const Dataset& dataset,
   const EvaluationSource source(dataset, split, n, /*context=*/0, n, loaded.device);
   const Tensor x = source.batch(0).x.to(torch::kCPU);
   const EvalMode eval(*loaded.model.module);
-  const Tensor y = map_rows(x, [&](const Tensor& rows) { return loaded.model.can.reconstruct(rows.to(loaded.device)); });
+  const Tensor y =
+      map_rows(x, [&](const Tensor& rows) { return loaded.model.can.reconstruct(rows.to(loaded.device)); });
   if (loaded.spec.kind != DataKind::images) return picture_of(at::cat({x, y}), loaded.spec, columns);
   // Rows of originals alternate with rows of their reconstructions.
   std::vector<Tensor> rows;

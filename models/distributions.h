@@ -15,8 +15,8 @@ struct DiagNormal {
   Tensor mean;     ///< (B, ...)
   Tensor log_std;  ///< (B, ...) or broadcastable to it
 
-  Tensor rsample(Rng& rng) const;             ///< reparameterized: gradients flow to mean and log_std. (B, ...)
-  Tensor log_prob(const Tensor& x) const;     ///< (B)
+  Tensor rsample(Rng& rng) const;          ///< reparameterized: gradients flow to mean and log_std. (B, ...)
+  Tensor log_prob(const Tensor& x) const;  ///< (B)
 };
 
 /// log N(x; 0, I). (B)
@@ -42,9 +42,9 @@ struct DiscretizedLogistic {
   Tensor log_scale;  ///< (B, ...) or broadcastable
   int64_t levels = 256;
 
-  Tensor sample(Rng& rng) const;                ///< integers 0 ... levels - 1 as float. (B, ...)
-  Tensor mean_level() const;                    ///< the level nearest to the mean, as float. (B, ...)
-  Tensor log_prob(const Tensor& level) const;   ///< level: integers 0 ... levels - 1, any dtype. (B)
+  Tensor sample(Rng& rng) const;               ///< integers 0 ... levels - 1 as float. (B, ...)
+  Tensor mean_level() const;                   ///< the level nearest to the mean, as float. (B, ...)
+  Tensor log_prob(const Tensor& level) const;  ///< level: integers 0 ... levels - 1, any dtype. (B)
 };
 
 /// log of the mean of exp over dimension `dim`.

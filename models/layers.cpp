@@ -28,9 +28,7 @@ Conv2dImpl::Conv2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rn
   if (geometry.bias) bias = register_parameter("bias", uniform_fan_in({out}, in * k * k, init));
 }
 
-Tensor Conv2dImpl::forward(const Tensor& x) {
-  return at::conv2d(x, weight, bias, geometry_.stride, geometry_.padding);
-}
+Tensor Conv2dImpl::forward(const Tensor& x) { return at::conv2d(x, weight, bias, geometry_.stride, geometry_.padding); }
 
 ConvTranspose2dImpl::ConvTranspose2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init)
     : geometry_(geometry) {
@@ -61,9 +59,7 @@ LayerNormImpl::LayerNormImpl(int64_t dim, bool with_bias, double eps)
   if (with_bias) bias = register_parameter("bias", torch::zeros({dim}));
 }
 
-Tensor LayerNormImpl::forward(const Tensor& x) {
-  return at::layer_norm(x, {weight.size(0)}, weight, bias, eps_);
-}
+Tensor LayerNormImpl::forward(const Tensor& x) { return at::layer_norm(x, {weight.size(0)}, weight, bias, eps_); }
 
 EmbeddingImpl::EmbeddingImpl(int64_t count, int64_t dim, double std, Rng& init)
     : weight(register_parameter("weight", init.normal({count, dim}) * std)) {}

@@ -113,12 +113,12 @@ struct Abilities {
   std::function<Loss(const Batch&, Rng&, int64_t step)> loss;
   std::optional<AdversarialGame> game;
   std::function<Tensor(int64_t n, Rng&, const SampleOptions&)> sample;
-  bool samples_have_mean = false;         ///< SampleOptions::mean means something
-  bool samples_have_temperature = false;  ///< SampleOptions::temperature means something
+  bool samples_have_mean = false;                                    ///< SampleOptions::mean means something
+  bool samples_have_temperature = false;                             ///< SampleOptions::temperature means something
   std::function<Tensor(const Tensor& x, int64_t k, Rng&)> log_prob;  ///< (B), nats
-  LikelihoodClaim likelihood;             ///< without a kind: log_prob is empty and detail says why
+  LikelihoodClaim likelihood;  ///< without a kind: log_prob is empty and detail says why
   std::function<Tensor(const Tensor& x, const Tensor& y)> token_log_prob;  ///< (B, T), nats
-  int64_t context = 0;                    ///< tokens a language model sees; 0: not a language model
+  int64_t context = 0;  ///< tokens a language model sees; 0: not a language model
   std::function<Tensor(const Tensor& prompt, const GenerateOptions&, Rng&)> generate;
   std::function<Tensor(const Tensor& x)> encode;
   std::function<Tensor(const Tensor& z)> decode;
@@ -138,7 +138,9 @@ Abilities abilities_of(const std::shared_ptr<M>& m) {
         [m](int64_t n, Rng& rng) { return m->generate_fake(n, rng); },
         [m](const Batch& b, const Tensor& fake, Rng& rng) { return m->discriminator_loss(b, fake, rng); },
         [m](const Tensor& fake, Rng& rng) { return m->generator_loss(fake, rng); },
-        m->n_critic(), m->generator.ptr(), m->discriminator.ptr()};
+        m->n_critic(),
+        m->generator.ptr(),
+        m->discriminator.ptr()};
   }
   if constexpr (HasSample<M>) {
     a.sample = [m](int64_t n, Rng& rng, const SampleOptions& o) { return m->sample(n, rng, o); };
@@ -179,7 +181,9 @@ int64_t parameter_count(const torch::nn::Module& module);
 /// While it lives, the module evaluates: eval mode and no gradients; both as before afterwards.
 class EvalMode final {
  public:
-  explicit EvalMode(torch::nn::Module& module) : module_(module), was_training_(module.is_training()) { module_.eval(); }
+  explicit EvalMode(torch::nn::Module& module) : module_(module), was_training_(module.is_training()) {
+    module_.eval();
+  }
   ~EvalMode() { module_.train(was_training_); }
   EvalMode(const EvalMode&) = delete;
   EvalMode& operator=(const EvalMode&) = delete;

@@ -41,9 +41,8 @@ constexpr std::array kModels{
 
 constexpr auto kChoices = [] {
   std::array<ChoiceRow, kModels.size()> rows{};
-  std::ranges::transform(kModels, rows.begin(), [](const ModelEntry& e) {
-    return ChoiceRow{e.name, e.doc, e.defaults};
-  });
+  std::ranges::transform(kModels, rows.begin(),
+                         [](const ModelEntry& e) { return ChoiceRow{e.name, e.doc, e.defaults}; });
   return rows;
 }();
 

@@ -20,9 +20,10 @@ constexpr const char* kFormat = "genzoo-checkpoint-1";
 const std::string& entry(const Metadata& metadata, const std::string& key, const fs::path& path) {
   const auto found = metadata.find(key);
   if (found == metadata.end()) {
-    throw RunError(fmt::format("{} is no checkpoint of genzoo: its metadata have no '{}'; give a run folder or one of "
-                               "its checkpoints/*.safetensors",
-                               path.string(), key));
+    throw RunError(
+        fmt::format("{} is no checkpoint of genzoo: its metadata have no '{}'; give a run folder or one of "
+                    "its checkpoints/*.safetensors",
+                    path.string(), key));
   }
   return found->second;
 }
@@ -107,8 +108,8 @@ void load_module_state(torch::nn::Module& module, const NamedTensors& saved, con
 fs::path find_checkpoint(const fs::path& run_or_file, Which which) {
   if (fs::is_regular_file(run_or_file)) return run_or_file;
   if (!fs::is_directory(run_or_file)) {
-    throw UsageError(fmt::format("{}: there is no such run folder or checkpoint; `genzoo list` shows the runs there are",
-                                 run_or_file.string()));
+    throw UsageError(fmt::format(
+        "{}: there is no such run folder or checkpoint; `genzoo list` shows the runs there are", run_or_file.string()));
   }
   const RunFolder run(run_or_file);
   const std::vector<int64_t> steps = run.checkpoint_steps();
@@ -119,9 +120,10 @@ fs::path find_checkpoint(const fs::path& run_or_file, Which which) {
   if (which == Which::newest) return run.checkpoint(steps.back());
   const std::optional<int64_t> best = run.best_step();
   if (!best) {
-    throw UsageError(fmt::format("{}: no checkpoint is known as the best (a model without a validation loss has none); "
-                                 "there are steps {}",
-                                 run_or_file.string(), names(steps)));
+    throw UsageError(
+        fmt::format("{}: no checkpoint is known as the best (a model without a validation loss has none); "
+                    "there are steps {}",
+                    run_or_file.string(), names(steps)));
   }
   return run.checkpoint(*best);
 }

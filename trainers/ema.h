@@ -22,7 +22,7 @@ class Ema final {
   /// After an update that has brought the examples seen to `images`, `batch` of them in this update.
   void update(int64_t images, int64_t batch);
 
-  NamedTensors state() const;           ///< by parameter and buffer name; views
+  NamedTensors state() const;            ///< by parameter and buffer name; views
   void load(const NamedTensors& state);  ///< throws RunError if a name or shape differs
 
   /// While it lives the module holds the averaged weights; its own afterwards.
@@ -46,7 +46,7 @@ class Ema final {
     Tensor mean;
   };
   const FlatParameters* parameters_;
-  std::vector<Averaged> flats_;    ///< one a group; names are empty
+  std::vector<Averaged> flats_;  ///< one a group; names are empty
   std::vector<Averaged> buffers_;
   double halflife_images_;
 };

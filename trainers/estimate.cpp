@@ -38,8 +38,9 @@ class FlopMeter final {
  public:
   FlopMeter() {
     flops() = 0;
-    handle_ = at::addGlobalCallback(at::RecordFunctionCallback(&FlopMeter::begin).needsInputs(true).scopes(
-        {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION}));
+    handle_ = at::addGlobalCallback(at::RecordFunctionCallback(&FlopMeter::begin)
+                                        .needsInputs(true)
+                                        .scopes({at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION}));
   }
   ~FlopMeter() { at::removeCallback(handle_); }
   FlopMeter(const FlopMeter&) = delete;
@@ -80,7 +81,9 @@ class FlopMeter final {
       if (!x.defined() || x.dim() != 4) return 0;
       if (transposed) return convolution(x, w, true, {});
       const auto stride = inputs[3].toIntVector(), padding = inputs[4].toIntVector();
-      const auto along = [](const std::vector<int64_t>& list, size_t d) { return list.size() == 1 ? list[0] : list[d]; };
+      const auto along = [](const std::vector<int64_t>& list, size_t d) {
+        return list.size() == 1 ? list[0] : list[d];
+      };
       const auto side = [&](size_t d) {
         const auto dim = static_cast<int64_t>(d) + 2;
         return (x.size(dim) + 2 * along(padding, d) - w.size(dim)) / along(stride, d) + 1;
@@ -152,7 +155,8 @@ CostEstimate estimate_cost(const ExperimentConfig& config, const Dataset& datase
   cost.weights_bytes = cost.parameters * copies * static_cast<int64_t>(sizeof(float));
   cost.data_bytes = bytes_of(dataset.train) + bytes_of(dataset.validation) + bytes_of(dataset.test);
 
-  const TrainingSource source(dataset, t.batch_size, model.can.context, static_cast<uint64_t>(config.seed), torch::kCPU);
+  const TrainingSource source(dataset, t.batch_size, model.can.context, static_cast<uint64_t>(config.seed),
+                              torch::kCPU);
   const Batch batch = source.batch(0);
   const auto meter = std::make_shared<AllocationMeter>();
   const FlopMeter flops;
@@ -169,10 +173,13 @@ CostEstimate estimate_cost(const ExperimentConfig& config, const Dataset& datase
 std::string CostEstimate::describe() const {
   const auto megabytes = [](int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
   std::string text = fmt::format("parameters      {}\n", parameters);
-  text += fmt::format("compute         {:.3g} GFLOP a step (products, convolutions, attention)\n", flops_per_step * 1e-9);
-  text += fmt::format("memory          {:.0f} MB: weights, gradients, moments {:.0f}, activations {:.0f}, data {:.0f}; and LibTorch itself\n",
-                      megabytes(weights_bytes + activation_bytes + data_bytes), megabytes(weights_bytes),
-                      megabytes(activation_bytes), megabytes(data_bytes));
+  text +=
+      fmt::format("compute         {:.3g} GFLOP a step (products, convolutions, attention)\n", flops_per_step * 1e-9);
+  text += fmt::format(
+      "memory          {:.0f} MB: weights, gradients, moments {:.0f}, activations {:.0f}, data {:.0f}; and LibTorch "
+      "itself\n",
+      megabytes(weights_bytes + activation_bytes + data_bytes), megabytes(weights_bytes), megabytes(activation_bytes),
+      megabytes(data_bytes));
   return text;
 }
 

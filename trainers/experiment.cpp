@@ -30,8 +30,8 @@ int cuda_index(const std::string& name) {
   return error == std::errc() && stop == end && index >= 0 ? index : -1;
 }
 
-/// A step frees and takes again the same large blocks. By default glibc hands them back to the system each time, and the
-/// page faults of getting them anew cost more than many operators do.
+/// A step frees and takes again the same large blocks. By default glibc hands them back to the system each time, and
+/// the page faults of getting them anew cost more than many operators do.
 void keep_freed_pages() {
 #ifdef __GLIBC__
   mallopt(M_MMAP_MAX, 0);
@@ -111,7 +111,8 @@ torch::Device resolve_device(const std::string& name) {
   const int index = name == "auto" ? 0 : cuda_index(name);
   if (index < 0) throw UsageError(fmt::format("device '{}': it takes auto, cpu, cuda or cuda:N", name));
   if (count == 0) {
-    throw UsageError(fmt::format("device '{}': this program finds no CUDA device here; use --device cpu or auto", name));
+    throw UsageError(
+        fmt::format("device '{}': this program finds no CUDA device here; use --device cpu or auto", name));
   }
   if (index >= count) {
     throw UsageError(fmt::format("device '{}': there are {} CUDA devices, numbered from 0", name, count));

@@ -76,8 +76,8 @@ OptimizerConfig player_optimizer(const PlayerOptimizer& own, const OptimizerConf
 /// "auto", "cpu", "cuda", "cuda:1" as a device that is there. Throws UsageError when it is not, saying what is.
 torch::Device resolve_device(const std::string& name);
 
-/// Sets threads (0: all cores), flushes denormals in all of them, and LibTorch's determinism switches. Call once, before
-/// any work.
+/// Sets threads (0: all cores), flushes denormals in all of them, and LibTorch's determinism switches. Call once,
+/// before any work.
 int set_up_compute(int64_t threads, bool deterministic);
 
 }  // namespace genzoo

@@ -25,8 +25,8 @@ void JsonLog::begin(int64_t step, int64_t) {
 }
 
 void JsonLog::line(const LogLine& line) {
-  Json json{{"step", line.step}, {"split", kSplitNames[static_cast<int>(line.split)]},
-            {"loss", finite_or_null(line.loss)}};
+  Json json{
+      {"step", line.step}, {"split", kSplitNames[static_cast<int>(line.split)]}, {"loss", finite_or_null(line.loss)}};
   for (const auto& [name, value] : line.terms) json[name] = finite_or_null(value);
   if (line.lr) json["lr"] = *line.lr;
   if (line.items_per_s) json["items_per_s"] = *line.items_per_s;

@@ -31,7 +31,7 @@ struct LogLine {
 
 /// What a model drew at a step: a picture, or text.
 struct SampleOutput {
-  Tensor picture;     ///< (3 or 1, H, W) uint8; undefined for text
+  Tensor picture;  ///< (3 or 1, H, W) uint8; undefined for text
   std::string text;
   std::string title;  ///< "samples", "means of p(x|z)"
 };

@@ -115,10 +115,16 @@ std::vector<std::pair<int64_t, double>> validation_losses(const RunFolder& run) 
 }
 
 Json RunSummary::to_json() const {
-  return {{"run", folder.string()},   {"experiment", experiment}, {"model", model},
-          {"dataset", dataset},       {"status", status},         {"step", step},
-          {"steps", steps},           {"best_loss", best_loss ? Json(*best_loss) : Json()},
-          {"best_step", best_step ? Json(*best_step) : Json()},   {"started", started}};
+  return {{"run", folder.string()},
+          {"experiment", experiment},
+          {"model", model},
+          {"dataset", dataset},
+          {"status", status},
+          {"step", step},
+          {"steps", steps},
+          {"best_loss", best_loss ? Json(*best_loss) : Json()},
+          {"best_step", best_step ? Json(*best_step) : Json()},
+          {"started", started}};
 }
 
 RunSummary summarize_run(const fs::path& folder) {
@@ -151,8 +157,8 @@ RunSummary summarize_run(const fs::path& folder) {
 
 std::vector<RunSummary> list_runs(const fs::path& below) {
   if (!fs::is_directory(below)) {
-    throw UsageError(fmt::format("{}: there is no such folder; runs lie in runs/ unless --run said otherwise",
-                                 below.string()));
+    throw UsageError(
+        fmt::format("{}: there is no such folder; runs lie in runs/ unless --run said otherwise", below.string()));
   }
   std::set<fs::path> folders;
   if (RunFolder(below).has_run()) folders.insert(below);

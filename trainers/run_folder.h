@@ -23,7 +23,7 @@ class RunFolder final {
   std::filesystem::path best() const { return folder_ / "best"; }
   std::filesystem::path samples() const { return folder_ / "samples"; }
   std::filesystem::path checkpoints() const { return folder_ / "checkpoints"; }
-  std::filesystem::path checkpoint(int64_t step) const;                           ///< checkpoints/000004000.safetensors
+  std::filesystem::path checkpoint(int64_t step) const;  ///< checkpoints/000004000.safetensors
   std::filesystem::path sample(int64_t step, const std::string& extension) const;  ///< samples/000004000.png
 
   bool has_run() const;                           ///< there is a config.yaml

@@ -13,8 +13,8 @@
 namespace genzoo {
 namespace {
 
-constexpr int64_t kChunk = 64;    // rows a network sees at once
-constexpr double kExtent = 5.0;   // half the side of the square in which 2-D data are shown
+constexpr int64_t kChunk = 64;   // rows a network sees at once
+constexpr double kExtent = 5.0;  // half the side of the square in which 2-D data are shown
 constexpr int64_t kDensityGrid = 200;
 
 /// The token a text without a prompt begins with: a line's beginning is what follows a newline.
@@ -62,8 +62,11 @@ Tensor map_rows(const Tensor& rows, const std::function<Tensor(const Tensor&)>& 
     const int64_t count = std::min(kChunk, n - first);
     Tensor chunk = rows.narrow(0, first, count);
     if (count < kChunk) {
-      const auto filling = chunk.narrow(0, count - 1, 1).expand(
-          [&] { auto size = chunk.sizes().vec(); size[0] = kChunk - count; return size; }());
+      const auto filling = chunk.narrow(0, count - 1, 1).expand([&] {
+        auto size = chunk.sizes().vec();
+        size[0] = kChunk - count;
+        return size;
+      }());
       chunk = at::cat({chunk, filling});
     }
     chunks.push_back(f(chunk).narrow(0, 0, count).to(torch::kCPU));
@@ -89,7 +92,8 @@ Tensor interpolate_latents(const AnyModel& model, int64_t n, int64_t steps, uint
 }
 
 Tensor as_pixels(const Tensor& images, int64_t levels) {
-  return levels == 256 ? images : (images.to(torch::kFloat) * (255.0 / static_cast<double>(levels - 1))).to(torch::kByte);
+  return levels == 256 ? images
+                       : (images.to(torch::kFloat) * (255.0 / static_cast<double>(levels - 1))).to(torch::kByte);
 }
 
 Tensor picture_of(const Tensor& samples, const DataSpec& spec, int64_t columns) {
@@ -97,7 +101,8 @@ Tensor picture_of(const Tensor& samples, const DataSpec& spec, int64_t columns) 
     const Tensor pixels = as_pixels(samples, spec.levels);
     return image_grid(pixels, columns, comfortable_scale(pixels.size(3), columns));
   }
-  const Tensor points = samples.size(1) == 1 ? at::cat({samples, torch::zeros_like(samples)}, 1) : samples.narrow(1, 0, 2);
+  const Tensor points =
+      samples.size(1) == 1 ? at::cat({samples, torch::zeros_like(samples)}, 1) : samples.narrow(1, 0, 2);
   return scatter_plot(points, kExtent);
 }
 
@@ -114,8 +119,8 @@ Tensor density_picture(const AnyModel& model, const DataSpec& spec, torch::Devic
   return density_plot(log_density.to(torch::kCPU), kExtent);
 }
 
-std::vector<std::string> generate_texts(const AnyModel& model, const DataSpec& spec, const std::string& prompt, int64_t n,
-                                        const GenerateOptions& options, uint64_t seed, Purpose purpose,
+std::vector<std::string> generate_texts(const AnyModel& model, const DataSpec& spec, const std::string& prompt,
+                                        int64_t n, const GenerateOptions& options, uint64_t seed, Purpose purpose,
                                         torch::Device device) {
   if (!model.can.generate) throw UsageError(fmt::format("{} generates no text", model.family));
   const EvalMode eval(*model.module);
@@ -127,7 +132,8 @@ std::vector<std::string> generate_texts(const AnyModel& model, const DataSpec& s
   for (int64_t i = 0; i < n; ++i) {
     Rng rng = Rng::for_rows(seed, purpose, static_cast<uint64_t>(i), 1, device);
     const Tensor row = model.can.generate(tokens.unsqueeze(0), options, rng)[0].to(torch::kCPU);
-    texts.push_back(tokenizer->decode(prompt.empty() ? row.narrow(0, tokens.size(0), row.size(0) - tokens.size(0)) : row));
+    texts.push_back(
+        tokenizer->decode(prompt.empty() ? row.narrow(0, tokens.size(0), row.size(0) - tokens.size(0)) : row));
   }
   return texts;
 }

@@ -84,7 +84,8 @@ Terms for_each_shard(int64_t shards, torch::nn::Module& module, FlatParameters& 
   }
   for (size_t b = 0; b < buffers.size(); ++b) {
     // Counters and flags agree between shards; statistics are averaged.
-    if (buffers[b].is_floating_point()) buffers[b].variable_data().copy_(mean_of([&](Part& p) { return p.buffers[b]; }));
+    if (buffers[b].is_floating_point())
+      buffers[b].variable_data().copy_(mean_of([&](Part& p) { return p.buffers[b]; }));
   }
   Terms terms;
   for (const auto& [name, value] : parts[0].terms) {

@@ -53,8 +53,8 @@ Terms GradientStep::update(const BatchSource& source, int64_t step) {
     const int64_t index = step * config_.accumulate + micro;
     const Batch batch = source(index);
     const Terms part = for_each_shard(config_.shards, *model_.module, optimizer_.parameters(), [&](int64_t shard) {
-      Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(index),
-                               static_cast<uint64_t>(shard), device_of(batch));
+      Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(index), static_cast<uint64_t>(shard),
+                               device_of(batch));
       Loss loss;
       {
         const Autocast autocast(device_of(batch), config_.precision);
@@ -92,24 +92,23 @@ Terms AdversarialStep::update(const BatchSource& source, int64_t step) {
     const bool last = turn + 1 == game.n_critic;
     const Batch batch = source(index);
     discriminator_.parameters().zero_gradients();
-    Terms turn_terms =
-        for_each_shard(config_.shards, *model_.module, discriminator_.parameters(), [&](int64_t shard) {
-          Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(index),
-                                   static_cast<uint64_t>(shard), device_of(batch));
-          const Batch real = shard_of(batch, shard, config_.shards);
-          const Autocast autocast(device_of(batch), config_.precision);
-          Tensor fake;
-          {
-            // Only the fakes that the generator will learn from need their graph.
-            const torch::AutoGradMode with_graph(last);
-            fake = game.generate_fake(real.size(), rng);
-          }
-          if (last) fakes[static_cast<size_t>(shard)] = fake;
-          Loss loss = game.discriminator_loss(real, fake, rng);
-          loss.total.backward();
-          loss.terms["discriminator_loss"] = loss.total.detach();
-          return std::move(loss.terms);
-        });
+    Terms turn_terms = for_each_shard(config_.shards, *model_.module, discriminator_.parameters(), [&](int64_t shard) {
+      Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(index), static_cast<uint64_t>(shard),
+                               device_of(batch));
+      const Batch real = shard_of(batch, shard, config_.shards);
+      const Autocast autocast(device_of(batch), config_.precision);
+      Tensor fake;
+      {
+        // Only the fakes that the generator will learn from need their graph.
+        const torch::AutoGradMode with_graph(last);
+        fake = game.generate_fake(real.size(), rng);
+      }
+      if (last) fakes[static_cast<size_t>(shard)] = fake;
+      Loss loss = game.discriminator_loss(real, fake, rng);
+      loss.total.backward();
+      loss.terms["discriminator_loss"] = loss.total.detach();
+      return std::move(loss.terms);
+    });
     descend(discriminator_, config_, step, turn_terms, "discriminator_gradient_norm");
     if (last) add_share(terms, turn_terms, 1);
   }

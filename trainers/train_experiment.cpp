@@ -95,7 +95,8 @@ void settle_resumed(ExperimentConfig& config, const RunFolder& run, const TrainR
   }
   for (const auto& change : changes.warned) {
     if (request.quiet) continue;
-    std::fputs(fmt::format("genzoo: warning: {}: the bytes will differ from an uninterrupted run's\n", change).c_str(), stderr);
+    std::fputs(fmt::format("genzoo: warning: {}: the bytes will differ from an uninterrupted run's\n", change).c_str(),
+               stderr);
   }
 }
 
@@ -129,9 +130,10 @@ RunFolder run_folder_of(const ExperimentConfig& config, const TrainRequest& requ
 
 void require_free(const RunFolder& run, const TrainRequest& request) {
   if (!run.has_run() || request.resume) return;
-  throw UsageError(fmt::format("{} holds a run already, which is not overwritten; go on with it by --resume, or choose "
-                               "another folder by --run",
-                               run.path().string()));
+  throw UsageError(
+      fmt::format("{} holds a run already, which is not overwritten; go on with it by --resume, or choose "
+                  "another folder by --run",
+                  run.path().string()));
 }
 
 TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& request) {

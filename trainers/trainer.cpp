@@ -113,14 +113,15 @@ TrainOutcome Trainer::run() {
 }
 
 void Trainer::log(const Terms& terms, double seconds) {
-  LogLine line{.step = steps_done_, .split = Split::train, .terms = {}, .lr = {}, .items_per_s = {}, .seconds = seconds};
+  LogLine line{
+      .step = steps_done_, .split = Split::train, .terms = {}, .lr = {}, .items_per_s = {}, .seconds = seconds};
   for (const auto& [name, term] : terms) {
     const double value = term.item<double>();
     if (!std::isfinite(value)) {
-      throw DivergedError(fmt::format("step {}: {} is {}; {}; try a lower train.optimizer lr or train.clip_norm",
-                                      steps_done_, name, value,
-                                      last_saved_ < 0 ? "no checkpoint was saved yet"
-                                                      : fmt::format("the checkpoint of step {} is still good", last_saved_)));
+      throw DivergedError(fmt::format(
+          "step {}: {} is {}; {}; try a lower train.optimizer lr or train.clip_norm", steps_done_, name, value,
+          last_saved_ < 0 ? "no checkpoint was saved yet"
+                          : fmt::format("the checkpoint of step {} is still good", last_saved_)));
     }
     (name == "loss" ? line.loss : line.terms[name]) = value;
   }
@@ -142,7 +143,8 @@ void Trainer::validate(double seconds) {
   for (int64_t b = 0; b < validation_->batches(); ++b) {
     const Batch batch = validation_->batch(b);
     // The same noise every time: two validations differ by the weights alone.
-    Rng rng = Rng::for_batch(static_cast<uint64_t>(config_.seed), Purpose::validation, static_cast<uint64_t>(b), 0, device_);
+    Rng rng =
+        Rng::for_batch(static_cast<uint64_t>(config_.seed), Purpose::validation, static_cast<uint64_t>(b), 0, device_);
     const Autocast autocast(device_, config_.train.precision);
     const Loss loss = model_.can.loss(batch, rng, kAfterTraining);
     const double share = static_cast<double>(batch.size()) / static_cast<double>(validation_->examples());
@@ -151,8 +153,13 @@ void Trainer::validate(double seconds) {
       if (name != "loss") sums[name] += share * term.item<double>();
     }
   }
-  LogLine line{.step = steps_done_, .split = Split::validation, .loss = sums.at("loss"), .terms = {}, .lr = {},
-               .items_per_s = {}, .seconds = seconds};
+  LogLine line{.step = steps_done_,
+               .split = Split::validation,
+               .loss = sums.at("loss"),
+               .terms = {},
+               .lr = {},
+               .items_per_s = {},
+               .seconds = seconds};
   sums.erase("loss");
   line.terms = std::move(sums);
   validation_loss_ = line.loss;
@@ -198,10 +205,10 @@ NamedTensors Trainer::state() const {
 void Trainer::require_finite_parameters() const {
   for (const auto& item : model_.module->named_parameters()) {
     if (!at::isfinite(item.value()).all().item<bool>()) {
-      throw DivergedError(fmt::format("step {}: parameter {} is not finite, so nothing is saved; {}", steps_done_,
-                                      item.key(),
-                                      last_saved_ < 0 ? "no checkpoint was saved yet"
-                                                      : fmt::format("the checkpoint of step {} is still good", last_saved_)));
+      throw DivergedError(
+          fmt::format("step {}: parameter {} is not finite, so nothing is saved; {}", steps_done_, item.key(),
+                      last_saved_ < 0 ? "no checkpoint was saved yet"
+                                      : fmt::format("the checkpoint of step {} is still good", last_saved_)));
     }
   }
 }

@@ -23,7 +23,7 @@ namespace genzoo {
 struct TrainOutcome {
   ExitCode code = ExitCode::done;
   int64_t step = 0;
-  std::string reason;  ///< "finished", "stopped by SIGINT"
+  std::string reason;                     ///< "finished", "stopped by SIGINT"
   std::optional<double> validation_loss;  ///< the last one
   double seconds = 0.0;
 };

@@ -1,6 +1,7 @@
 #include "core/random.h"
 
 #include <torch/cuda.h>
+
 #include <set>
 
 #include "tests/support.h"

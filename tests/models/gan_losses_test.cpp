@@ -1,6 +1,7 @@
 // Laws of the GAN's losses and penalties, on scores and critics set by hand.
 
 #include <torch/nn/functional.h>
+
 #include <cmath>
 
 #include "models/gan/losses.h"

@@ -2,8 +2,8 @@
 
 #include "models/gan/gan.h"
 
-#include <torch/optim.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <torch/optim.h>
 
 #include <cmath>
 

@@ -1,6 +1,7 @@
 #include "models/realnvp/realnvp.h"
 
 #include <torch/optim.h>
+
 #include <cmath>
 #include <functional>
 #include <memory>

@@ -64,8 +64,8 @@ TEST_CASE("a VAE claims a likelihood only where it has one", "[models][vae]") {
     const Abilities can = claim(s.config.likelihood, s.data);
     CHECK(can.likelihood.kind == LikelihoodKind::lower_bound);
     CHECK(can.samples_have_mean);
-    CHECK(can.names() ==
-          std::vector<std::string>{"sample", "log_prob (lower_bound)", "encode", "decode", "interpolate", "reconstruct"});
+    CHECK(can.names() == std::vector<std::string>{"sample", "log_prob (lower_bound)", "encode", "decode", "interpolate",
+                                                  "reconstruct"});
   }
 }
 

@@ -1,6 +1,7 @@
 // The laws a VAE obeys: what its bounds bound, what its loss is made of, and that its noise is where it should be.
 
 #include <torch/optim.h>
+
 #include <numbers>
 
 #include "tests/models/vae_settings.h"

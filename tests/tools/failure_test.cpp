@@ -1,7 +1,6 @@
 // Bad input and bad surroundings: one clear line, the right exit code, and nothing lost that was there.
-#include <torch/cuda.h>
-
 #include <sys/mount.h>
+#include <torch/cuda.h>
 
 #include "core/file.h"
 #include "core/safetensors.h"

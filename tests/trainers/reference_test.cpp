@@ -52,8 +52,7 @@ double relative_difference(const Tensor& got, const Tensor& expected) {
 struct Replay {
   explicit Replay(const std::filesystem::path& path) : file(read_safetensors(path)) {
     const auto& meta = file.metadata;
-    const std::string yaml =
-        fmt::format("model:\n  {}\noptimizer: {{{}}}\n", meta.at("model"), meta.at("optimizer"));
+    const std::string yaml = fmt::format("model:\n  {}\noptimizer: {{{}}}\n", meta.at("model"), meta.at("optimizer"));
     config = read_config<ReferenceConfig>(ConfigSource::from_text(yaml, path.string()));
     const DataSpec spec = DataSpec::from_json(parse_json(meta.at("spec"), path.string()));
     model = make_model(config.model, spec, 0);
