@@ -119,15 +119,16 @@ Tensor Rng::categorical(const Tensor& probabilities) {
         fmt::format("core/random: categorical wants probabilities (B, K), got {} dimensions", probabilities.dim()));
   }
   // Inverse of the cumulative distribution, in double: the first class whose cumulative probability exceeds u times
-  // the total. Classes of probability zero are excluded by name and a row without a candidate falls back on its most
-  // probable class, because a parallel cumulative sum (CUDA's) need not be monotone in its last bits.
-  const Tensor p = probabilities.detach().to(at::kDouble);
+  // the total. On the CPU, whatever the device: CUDA's parallel cumulative sum is not deterministic, nor monotone in
+  // its last bits. Classes of probability zero are excluded by name; a row without a candidate falls back on its most
+  // probable class.
+  const Tensor p = probabilities.detach().to(at::kCPU, at::kDouble);
   const Tensor cumulative = p.cumsum(/*dim=*/1);
-  const Tensor u = draw({p.size(0), 1}, at::kDouble, fill_uniform);
+  const Tensor u = draw({p.size(0), 1}, at::kDouble, fill_uniform).to(at::kCPU);
   const Tensor threshold = u * cumulative.slice(/*dim=*/1, /*start=*/-1);
   const Tensor candidates = cumulative.gt(threshold).logical_and_(p.gt(0));
   const Tensor first = candidates.to(at::kByte).argmax(/*dim=*/1);
-  return at::where(candidates.any(/*dim=*/1), first, p.argmax(/*dim=*/1));
+  return at::where(candidates.any(/*dim=*/1), first, p.argmax(/*dim=*/1)).to(device_);
 }
 
 Tensor Rng::permutation(int64_t n) {

@@ -69,7 +69,6 @@ class Rng final {
   /// x with a share p of its elements zeroed and the rest scaled by 1 / (1 - p); x itself when p is 0. Differentiable.
   Tensor dropout(const Tensor& x, double p);
 
-  bool per_row() const { return per_row_; }
   int64_t rows() const { return static_cast<int64_t>(streams_.size()); }
   torch::Device device() const { return device_; }
 

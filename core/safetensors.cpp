@@ -363,6 +363,14 @@ std::string header_text(const std::vector<Outgoing>& order, const Metadata& meta
   return text;
 }
 
+/// A checksum begun with the metadata, so that a changed setting or step is found as well as changed data.
+void add_metadata(Sha256& checksum, const Metadata& metadata) {
+  for (const auto& [key, value] : metadata) {
+    if (key == kChecksum) continue;
+    for (const std::string& text : {key, value}) checksum.update(text.c_str(), text.size() + 1);
+  }
+}
+
 }  // namespace
 
 void write_safetensors(const fs::path& path, const NamedTensors& tensors, const Metadata& metadata,
@@ -371,6 +379,7 @@ void write_safetensors(const fs::path& path, const NamedTensors& tensors, const 
   Metadata described = metadata;
   if (with_checksum) {
     Sha256 checksum;
+    add_metadata(checksum, metadata);
     for (const Outgoing& tensor : order) checksum.update(tensor.data.const_data_ptr(), tensor.data.nbytes());
     described[kChecksum] = std::string(kChecksumKind) + checksum.hex();
   }
@@ -388,6 +397,7 @@ TensorFile read_safetensors(const fs::path& path) {
   Header header = read_header(path, input);
   const std::string promised = promised_checksum(path, header.metadata);
   Sha256 checksum;
+  add_metadata(checksum, header.metadata);
   TensorFile file{{}, std::move(header.metadata)};
   for (const Entry& entry : header.entries) {
     Tensor tensor = at::empty(entry.sizes(), at::TensorOptions().dtype(entry.dtype->dtype));
@@ -399,7 +409,7 @@ TensorFile read_safetensors(const fs::path& path) {
   }
   if (!promised.empty()) {
     if (const std::string actual = checksum.hex(); actual != promised) {
-      refuse(path, fmt::format("its data have the SHA-256 {}, wanted {}", actual, promised));
+      refuse(path, fmt::format("its contents have the SHA-256 {}, wanted {}", actual, promised));
     }
   }
   return file;

@@ -29,7 +29,8 @@ struct TensorInfo {
 
 /// Writes tensors (any device; made contiguous on the CPU) whole or not at all, in an order that depends only on dtype
 /// and name, so equal contents are equal bytes. When `with_checksum`, metadata gets "checksum": "sha256:<hex>" of the
-/// data section. Throws RunError (write_file_whole).
+/// metadata (key and value in the order of keys, each ended by a zero byte) and the data section. Throws RunError
+/// (write_file_whole).
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors, const Metadata& metadata = {},
                        bool with_checksum = false);
 

@@ -124,7 +124,6 @@ class TrainingSource final {
 
   /// A pure function of (seed, index).
   Batch batch(int64_t index) const;
-  int64_t batch_size() const { return batch_size_; }
 
  private:
   Tensor permutation(int64_t epoch) const;

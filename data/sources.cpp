@@ -76,8 +76,10 @@ Batch TrainingSource::batch(int64_t index) const {
 
 Batch TrainingSource::windows(int64_t index) const {
   Rng rng = Rng::for_batch(seed_, Purpose::batch, static_cast<uint64_t>(index));
-  const Tensor starts = rng.integers(x_.size(0) - context_, {batch_size_, 1});
-  const Tensor places = (starts + torch::arange(context_ + 1, torch::kLong)).to(x_.device());  // (B, T + 1)
+  Tensor starts = rng.integers(x_.size(0) - context_, {batch_size_, 1});
+  if (x_.is_cuda()) starts = starts.pin_memory();  // so that the copy does not wait for the device
+  const Tensor places = starts.to(x_.device(), /*non_blocking=*/true) +
+                        torch::arange(context_ + 1, x_.options().dtype(torch::kLong));  // (B, T + 1)
   return next_token_batch(x_.index_select(/*dim=*/0, places.flatten()).view(places.sizes()));
 }
 

@@ -12,8 +12,14 @@
 namespace genzoo {
 namespace {
 
-constexpr int64_t kBatch = 100;     // examples a network sees at once
 constexpr uint64_t kNoiseSeed = 0;  // evaluation's noise: example i draws from (0, i), whatever the run's seed
+
+/// Examples a network sees at once; of text, whose logits are large, windows.
+int64_t batch_of(const Abilities& can) { return can.context > 0 ? 32 : 100; }
+
+std::string loss_unit(const LoadedModel& loaded) {
+  return loaded.model.can.context > 0 ? "nats/" + loaded.spec.token_unit : "nats";
+}
 
 std::string kind_name(const LikelihoodClaim& claim, int64_t k) {
   if (*claim.kind == LikelihoodKind::exact) return "exact";
@@ -33,7 +39,8 @@ struct Likelihoods {
 
 Likelihoods example_likelihoods(const LoadedModel& loaded, const Dataset& dataset, Split split,
                                 const EvaluateOptions& options) {
-  const EvaluationSource source(dataset, split, kBatch, /*context=*/0, options.limit, loaded.device);
+  const EvaluationSource source(dataset, split, batch_of(loaded.model.can), /*context=*/0, options.limit,
+                                loaded.device);
   const EvalMode eval(*loaded.model.module);
   Likelihoods result;
   for (int64_t b = 0; b < source.batches(); ++b) {
@@ -71,20 +78,23 @@ void add_example_metrics(const LoadedModel& loaded, const Dataset& dataset, Spli
   }
   evaluation.metrics.push_back(std::move(nats));
   if (dataset.log_density) {
+    const bool exact = *claim.kind == LikelihoodKind::exact;
     evaluation.metrics.push_back({.name = "divergence",
                                   .value = found.divergence.mean(),
                                   .unit = "nats",
-                                  .kind = kind_name(claim, options.k),
+                                  .kind = exact ? "exact" : "",
                                   .standard_error = found.divergence.standard_error(),
                                   .n = found.divergence.count(),
-                                  .detail = "mean of log p_true - log p_model"});
+                                  .detail = exact
+                                                ? "mean of log p_true - log p_model"
+                                                : "mean of log p_true - a lower bound of log p_model: an upper bound"});
   }
 }
 
 void add_token_metrics(const LoadedModel& loaded, const Dataset& dataset, Split split, const EvaluateOptions& options,
                        Evaluation& evaluation) {
   const Abilities& can = loaded.model.can;
-  const EvaluationSource source(dataset, split, /*batch_size=*/32, can.context, options.limit, loaded.device);
+  const EvaluationSource source(dataset, split, batch_of(can), can.context, options.limit, loaded.device);
   const EvalMode eval(*loaded.model.module);
   RunningMean nats;     // one number a token
   RunningMean windows;  // one a window: tokens of one window are not independent, windows nearly are
@@ -135,7 +145,8 @@ Terms losses_of(const LoadedModel& loaded, const Batch& batch, Rng& rng) {
 
 void add_loss_metrics(const LoadedModel& loaded, const Dataset& dataset, Split split, const EvaluateOptions& options,
                       Evaluation& evaluation) {
-  const EvaluationSource source(dataset, split, kBatch, loaded.model.can.context, options.limit, loaded.device);
+  const EvaluationSource source(dataset, split, batch_of(loaded.model.can), loaded.model.can.context, options.limit,
+                                loaded.device);
   const EvalMode eval(*loaded.model.module);
   std::map<std::string, double> sums;
   for (int64_t b = 0; b < source.batches(); ++b) {
@@ -146,14 +157,15 @@ void add_loss_metrics(const LoadedModel& loaded, const Dataset& dataset, Split s
     }
   }
   for (const auto& [name, sum] : sums) {
-    evaluation.metrics.push_back({.name = name,
-                                  .value = sum / static_cast<double>(source.examples()),
-                                  .unit = "nats",
-                                  .kind = "",
-                                  .standard_error = {},
-                                  .n = source.examples(),
-                                  .detail = "training objective, in evaluation mode"});
-    if (loaded.model.can.game) evaluation.metrics.back().unit = "";
+    // Terms are the model's own (a KL, a share, a score), and so are their units.
+    evaluation.metrics.push_back(
+        {.name = name,
+         .value = sum / static_cast<double>(source.examples()),
+         .unit = name == "loss" ? loss_unit(loaded) : "",
+         .kind = "",
+         .standard_error = {},
+         .n = source.examples(),
+         .detail = name == "loss" ? "training objective, in evaluation mode" : "term of the training objective"});
   }
 }
 

@@ -31,7 +31,7 @@ using Terms = std::map<std::string, Tensor>;
 
 /// A scalar to minimize and the terms it is made of.
 struct Loss {
-  Tensor total;  ///< ()  mean over the batch, nats per example (of text: per token)
+  Tensor total;  ///< ()  mean over the batch, nats per example (of text: per token); of two players: of their game
   Terms terms;   ///< ()  each, detached
 };
 
@@ -49,7 +49,7 @@ struct LikelihoodClaim {
 
 /// How samples are drawn.
 struct SampleOptions {
-  double temperature = 1.0;  ///< scales the base noise of a flow, divides the logits of a language model
+  double temperature = 1.0;  ///< scales the base noise of a flow
   bool mean = false;         ///< the mean of p(x|z) instead of a draw from it
 };
 

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "evaluation/evaluate.h"
 #include "tools/output.h"
 #include "tools/trained_model.h"
@@ -26,7 +28,9 @@ ExitCode run(const Arguments& arguments) {
   for (size_t i = 0; i < texts.size(); ++i) {
     if (i > 0) print("---\n");
     print(texts[i]);
-    if (texts[i].empty() || texts[i].back() != '\n') print("\n");
+    // On a terminal and between texts a line is ended; a single text elsewhere is the text to the byte.
+    const bool line = texts.size() > 1 || isatty(STDOUT_FILENO) == 1;
+    if (line && (texts[i].empty() || texts[i].back() != '\n')) print("\n");
   }
   return ExitCode::done;
 }

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "core/json.h"
 #include "tools/output.h"
 #include "tools/verb.h"
@@ -19,6 +21,12 @@ ExperimentConfig read_experiment(const Arguments& arguments) {
   if (arguments.given("device")) config.device = arguments.text("device");
   if (arguments.given("threads")) config.threads = arguments.integer("threads");
   return config;
+}
+
+/// Whether --set overrides the key.
+bool is_set(const Arguments& arguments, const std::string& key) {
+  const auto overrides = arguments.all("set");
+  return std::ranges::any_of(overrides, [&](const std::string& set) { return set.starts_with(key + "="); });
 }
 
 /// Everything but the training.
@@ -54,6 +62,9 @@ ExitCode run(const Arguments& arguments) {
   const ExperimentConfig config = read_experiment(arguments);
   const TrainRequest request{.run = arguments.has("run") ? arguments.text("run") : "",
                              .resume = arguments.flag("resume"),
+                             .device_chosen = arguments.given("device") || is_set(arguments, "device"),
+                             .threads_chosen = arguments.given("threads") || is_set(arguments, "threads"),
+                             .shards_chosen = is_set(arguments, "train.shards"),
                              .quiet = arguments.flag("quiet"),
                              .terminal = isatty(STDERR_FILENO) == 1,
                              .command_line = arguments.command_line(),

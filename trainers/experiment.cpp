@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <thread>
 #ifdef __GLIBC__
 #include <malloc.h>  // mallopt
@@ -63,7 +64,8 @@ void TrainConfig::fields(Fields& f) {
   f("steps", steps, "updates; of two players: generator updates", positive);
   f("batch_size", batch_size, "examples a batch; of text: windows", positive);
   f("accumulate", accumulate, "batches whose gradients are averaged into one update", positive);
-  f("shards", shards, "equal parts a batch is split into, a power of two", positive);
+  f("shards", shards,
+    "equal parts a batch is split into, a power of two; computed one after another, on one thread each", positive);
   f("precision", precision, kPrecisionNames, "bfloat16: products in bfloat16, parameters and losses in float32");
   f("optimizer", optimizer, "how gradients become updates");
   f("optimizers", optimizers, "overrides for two players");
@@ -73,7 +75,7 @@ void TrainConfig::fields(Fields& f) {
   f("every", every, "how often things happen, in steps");
   f("keep", keep, "newest checkpoints kept; the best is never pruned", positive);
   f("validate_examples", validate_examples, "examples of a validation; 0: all", non_negative);
-  f("deterministic", deterministic, "on CUDA: deterministic kernels only");
+  f("deterministic", deterministic, "deterministic kernels only; matters on CUDA");
   f.require(is_power_of_two(shards), "shards", fmt::format("'shards' must be a power of two, not {}", shards));
   f.require(shards < 1 || batch_size % shards == 0, "shards",
             fmt::format("'batch_size' {} must be a multiple of 'shards' {}", batch_size, shards));
@@ -129,7 +131,10 @@ int set_up_compute(int64_t threads, bool deterministic) {
       threads > 0 ? static_cast<int>(threads) : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(count);
   at::parallel_for(0, count, 1, [](int64_t, int64_t) { at::globalContext().setFlushDenormal(true); });
-  at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/true);
+  if (deterministic) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);  // read at CUDA's first use
+  at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
+  // Filling fresh memory with NaN would cost half a millisecond a megabyte, on the CPU too; nothing reads it unwritten.
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
   at::globalContext().setDeterministicCuDNN(deterministic);
   at::globalContext().setBenchmarkCuDNN(!deterministic);
   return count;

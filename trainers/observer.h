@@ -26,7 +26,7 @@ struct LogLine {
   std::map<std::string, double> terms;
   std::optional<double> lr;           ///< of training lines
   std::optional<double> items_per_s;  ///< examples, or tokens, since the last line
-  double seconds = 0.0;               ///< since this process began to train
+  double seconds = 0.0;               ///< of the run's training, also before it was resumed
 };
 
 /// What a model drew at a step: a picture, or text.

@@ -96,10 +96,6 @@ Tensor FlatParameters::gradient_norm() const {
   return norms.size() == 1 ? norms[0] : at::linalg_vector_norm(at::stack(norms));
 }
 
-bool FlatParameters::all_finite() const {
-  return std::ranges::all_of(groups_, [](const Group& g) { return at::isfinite(g.values.sum()).item<bool>(); });
-}
-
 Optimizer::Optimizer(torch::nn::Module& module, const OptimizerConfig& config) : config_(config), parameters_(module) {
   for (const auto& group : parameters_.groups()) {
     const Tensor first = torch::zeros_like(group.values);

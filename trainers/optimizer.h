@@ -81,7 +81,6 @@ class FlatParameters final {
 
   /// Euclidean norm of all gradients together. (), on the device
   Tensor gradient_norm() const;
-  bool all_finite() const;  ///< of the values; waits for the device
 
  private:
   std::vector<Group> groups_;

@@ -71,7 +71,7 @@ fs::path RunFolder::sample(int64_t step, const std::string& extension) const {
   return samples() / file_name(step, extension);
 }
 
-bool RunFolder::has_run() const { return fs::is_regular_file(config()); }
+bool RunFolder::has_run() const { return fs::is_regular_file(config()) || !checkpoint_steps().empty(); }
 
 std::vector<int64_t> RunFolder::checkpoint_steps() const {
   std::vector<int64_t> steps;
@@ -100,6 +100,16 @@ void RunFolder::prune(int64_t keep) const {
   }
 }
 
+void settle_checkpoints(const RunFolder& run, int64_t keep) {
+  const std::vector<int64_t> saved = run.checkpoint_steps();
+  std::optional<std::pair<double, int64_t>> best;
+  for (const auto& [step, loss] : validation_losses(run)) {
+    if (std::ranges::binary_search(saved, step) && (!best || loss < best->first)) best = {loss, step};
+  }
+  if (best) write_file_whole(run.best(), fmt::format("{}\n", best->second));
+  run.prune(keep);
+}
+
 std::vector<std::pair<int64_t, double>> validation_losses(const RunFolder& run) {
   std::map<int64_t, double> losses;
   std::ifstream in(run.log());
@@ -112,6 +122,18 @@ std::vector<std::pair<int64_t, double>> validation_losses(const RunFolder& run) 
     losses[step->get<int64_t>()] = loss->get<double>();
   }
   return {losses.begin(), losses.end()};
+}
+
+double seconds_logged(const RunFolder& run, int64_t step) {
+  double seconds = 0.0;
+  std::ifstream in(run.log());
+  for (std::string line; std::getline(in, line);) {
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object() || !json.contains("step") || !json["step"].is_number_integer()) continue;
+    if (json["step"].get<int64_t>() > step || !json.contains("seconds") || !json["seconds"].is_number()) continue;
+    seconds = json["seconds"].get<double>();
+  }
+  return seconds;
 }
 
 Json RunSummary::to_json() const {
@@ -138,14 +160,17 @@ RunSummary summarize_run(const fs::path& folder) {
   std::istringstream(facts["train.steps"]) >> summary.steps;
   const std::vector<int64_t> steps = run.checkpoint_steps();
   if (!steps.empty()) summary.step = steps.back();
-  for (const auto& [step, loss] : validation_losses(run)) {
-    if (!summary.best_loss || loss < *summary.best_loss) summary.best_loss = loss;
-  }
   summary.best_step = run.best_step();
+  for (const auto& [step, loss] : validation_losses(run)) {
+    if (step == summary.best_step) summary.best_loss = loss;
+  }
   const Json json = read_json_if_any(run.run_json());
   if (json.is_object()) {
-    summary.started = json.value("started", "");
-    summary.status = json.value("exit_reason", "");
+    const auto text = [&](const char* key) {
+      return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string();
+    };
+    summary.started = text("started");
+    summary.status = text("exit_reason");
   }
   if (is_locked(folder)) {
     summary.status = "running";

@@ -26,7 +26,7 @@ class RunFolder final {
   std::filesystem::path checkpoint(int64_t step) const;  ///< checkpoints/000004000.safetensors
   std::filesystem::path sample(int64_t step, const std::string& extension) const;  ///< samples/000004000.png
 
-  bool has_run() const;                           ///< there is a config.yaml
+  bool has_run() const;                           ///< there is a config.yaml, or a checkpoint
   std::vector<int64_t> checkpoint_steps() const;  ///< ascending
   std::optional<int64_t> best_step() const;       ///< as the file says, if that checkpoint is there
 
@@ -40,6 +40,13 @@ class RunFolder final {
 /// The validation losses that log.jsonl tells, by step; of two lines for one step the last counts.
 std::vector<std::pair<int64_t, double>> validation_losses(const RunFolder& run);
 
+/// Writes which saved step has the lowest validation loss, as the log tells, so that a killed run and an uninterrupted
+/// one agree; and removes all but the `keep` newest checkpoints and that one.
+void settle_checkpoints(const RunFolder& run, int64_t keep);
+
+/// Seconds of training that the log tells of at its last line up to a step; 0 when it tells nothing.
+double seconds_logged(const RunFolder& run, int64_t step);
+
 /// What `genzoo list` shows of a run.
 struct RunSummary {
   std::filesystem::path folder;
@@ -49,7 +56,7 @@ struct RunSummary {
   std::string status;  ///< "running", "finished", "stopped", "diverged", "failed", "interrupted": the exit reason
   int64_t step = 0;
   int64_t steps = 0;
-  std::optional<double> best_loss;  ///< lowest validation loss
+  std::optional<double> best_loss;  ///< validation loss of the best checkpoint
   std::optional<int64_t> best_step;
   std::string started;  ///< UTC, ISO 8601
   Json to_json() const;

@@ -92,8 +92,9 @@ Tensor interpolate_latents(const AnyModel& model, int64_t n, int64_t steps, uint
 }
 
 Tensor as_pixels(const Tensor& images, int64_t levels) {
-  return levels == 256 ? images
-                       : (images.to(torch::kFloat) * (255.0 / static_cast<double>(levels - 1))).to(torch::kByte);
+  return levels == 256
+             ? images
+             : (images.to(torch::kFloat) * (255.0 / static_cast<double>(levels - 1))).round().to(torch::kByte);
 }
 
 Tensor picture_of(const Tensor& samples, const DataSpec& spec, int64_t columns) {

@@ -8,7 +8,7 @@ namespace genzoo {
 namespace {
 
 constexpr const char* kWarmupDoc = "steps over which the learning rate rises linearly";
-constexpr const char* kFinalDoc = "learning rate at the last step";
+constexpr const char* kFinalDoc = "learning rate that the fall ends at";
 
 /// How far the fall from lr to final_lr has come, 0 ... 1, at a step after the warm-up.
 double progress(int64_t step, int64_t warmup_steps, int64_t steps) {

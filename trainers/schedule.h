@@ -14,7 +14,7 @@ struct ConstantSchedule {
   void fields(Fields& f);
 };
 
-/// Falls linearly from lr to final_lr at the last step.
+/// Falls linearly from lr to final_lr, which step number `steps`, one after the last, would have.
 struct LinearSchedule {
   static constexpr const char* kName = "linear";
   int64_t warmup_steps = 0;
@@ -22,7 +22,8 @@ struct LinearSchedule {
   void fields(Fields& f);
 };
 
-/// Falls from lr to final_lr along half a cosine. Loshchilov & Hutter (2017), without restarts.
+/// Falls from lr to final_lr along half a cosine, to the same end (as nanoGPT's). Loshchilov & Hutter (2017), without
+/// restarts.
 struct CosineSchedule {
   static constexpr const char* kName = "cosine";
   int64_t warmup_steps = 0;

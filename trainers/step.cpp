@@ -96,15 +96,18 @@ Terms AdversarialStep::update(const BatchSource& source, int64_t step) {
       Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(index), static_cast<uint64_t>(shard),
                                device_of(batch));
       const Batch real = shard_of(batch, shard, config_.shards);
-      const Autocast autocast(device_of(batch), config_.precision);
-      Tensor fake;
+      Loss loss;
       {
-        // Only the fakes that the generator will learn from need their graph.
-        const torch::AutoGradMode with_graph(last);
-        fake = game.generate_fake(real.size(), rng);
+        const Autocast autocast(device_of(batch), config_.precision);
+        Tensor fake;
+        {
+          // Only the fakes that the generator will learn from need their graph.
+          const torch::AutoGradMode with_graph(last);
+          fake = game.generate_fake(real.size(), rng);
+        }
+        if (last) fakes[static_cast<size_t>(shard)] = fake;
+        loss = game.discriminator_loss(real, fake, rng);
       }
-      if (last) fakes[static_cast<size_t>(shard)] = fake;
-      Loss loss = game.discriminator_loss(real, fake, rng);
       loss.total.backward();
       loss.terms["discriminator_loss"] = loss.total.detach();
       return std::move(loss.terms);
@@ -119,8 +122,11 @@ Terms AdversarialStep::update(const BatchSource& source, int64_t step) {
     const Tensor& fake = fakes[static_cast<size_t>(shard)];
     Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(step),
                              static_cast<uint64_t>(config_.shards + shard), fake.device());
-    const Autocast autocast(fake.device(), config_.precision);
-    Loss loss = game.generator_loss(fake, rng);
+    Loss loss;
+    {
+      const Autocast autocast(fake.device(), config_.precision);
+      loss = game.generator_loss(fake, rng);
+    }
     loss.total.backward();
     loss.terms["generator_loss"] = loss.total.detach();
     return std::move(loss.terms);

@@ -36,13 +36,14 @@ class RunRecord final {
     if (fs::exists(path_)) {
       try {
         json_ = parse_json(read_file(path_), path_.string());
+        if (!json_.is_object()) json_ = Json::object();
       } catch (const RunError&) {
         json_ = Json::object();  // a damaged record is no reason not to train
       }
     }
     const std::string now = utc_now();
     if (!json_.contains("started")) json_["started"] = now;
-    if (request.resume) json_["resumed"].push_back(now);
+    if (request.resume && !RunFolder(run.path()).checkpoint_steps().empty()) json_["resumed"].push_back(now);
     json_["genzoo"] = program_version();
     json_["git_commit"] = git_commit();
     json_["libtorch"] = libtorch_version();
@@ -86,8 +87,9 @@ std::vector<std::unique_ptr<Observer>> observers_of(const RunFolder& run, const 
 /// Takes from the run what a config leaves open, refuses what would be another experiment, warns of the rest.
 void settle_resumed(ExperimentConfig& config, const RunFolder& run, const TrainRequest& request) {
   ExperimentConfig before = config_of_run(run);
-  if (config.device == "auto") config.device = before.device;
-  if (config.threads == 0) config.threads = before.threads;
+  config.device = request.device_chosen ? resolve_device(config.device).str() : before.device;
+  if (!request.threads_chosen) config.threads = before.threads;
+  if (!request.shards_chosen) config.train.shards = before.train.shards;
   const ConfigChanges changes = compare_configs(before, config);
   if (!changes.refused.empty()) {
     throw UsageError(fmt::format("{}: --resume with another config: {}; give the run's own config, or another --run",
@@ -144,6 +146,7 @@ TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& reque
     throw UsageError(fmt::format("{} is in use by another genzoo; wait for it, or choose another folder by --run",
                                  run.path().string()));
   }
+  require_free(run, request);  // another training may have come and gone before the lock was ours
   const bool resuming = run.has_run();
   if (resuming) settle_resumed(config, run, request);
   config.device = resolve_device(config.device).str();
@@ -151,6 +154,9 @@ TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& reque
 
   const std::vector<int64_t> saved = run.checkpoint_steps();
   if (resuming && !saved.empty() && saved.back() >= config.train.steps) {
+    // It may have been killed after its last checkpoint and before its last words.
+    settle_checkpoints(run, config.train.keep);
+    RunRecord(run, request).end("finished", saved.back());
     return {ExitCode::done, saved.back(), "finished already", {}, 0.0};
   }
   const Dataset dataset = open_dataset(config.data, request.places);

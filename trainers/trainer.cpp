@@ -78,6 +78,7 @@ void Trainer::load(const std::filesystem::path& path) {
   }
   if (ema_) ema_->load(checkpoint.below("ema." + ema_prefix_));
   steps_done_ = last_saved_ = checkpoint.info.step;
+  seconds_before_ = seconds_logged(run_, steps_done_);
 }
 
 TrainOutcome Trainer::run() {
@@ -89,16 +90,19 @@ TrainOutcome Trainer::run() {
   const int64_t examples = step_->batches_per_update() * config_.train.batch_size;
   for (auto& o : observers_) o->begin(steps_done_, steps);
   logged_step_ = steps_done_;
+  logged_at_ = seconds_before_;
   if (steps_done_ == 0) sample();
 
   while (steps_done_ < steps && SignalGuard::received() == 0) {
     const Terms terms = step_->update(batches, steps_done_);
     ++steps_done_;
     if (ema_) ema_->update(steps_done_ * examples, examples);
-    if (due(every.log)) log(terms, seconds_since(start));
-    if (due(every.validate) || due(every.save)) validate(seconds_since(start));
+    if (due(every.log)) log(terms, seconds_before_ + seconds_since(start));
+    const auto pause = std::chrono::steady_clock::now();
+    if (due(every.validate) || due(every.save)) validate(seconds_before_ + seconds_since(start));
     if (due(every.sample)) sample();
     if (due(every.save)) save();
+    logged_at_ += seconds_since(pause);  // items_per_s tells of training alone
   }
 
   TrainOutcome outcome{ExitCode::done, steps_done_, "finished", validation_loss_, seconds_since(start)};
@@ -118,10 +122,8 @@ void Trainer::log(const Terms& terms, double seconds) {
   for (const auto& [name, term] : terms) {
     const double value = term.item<double>();
     if (!std::isfinite(value)) {
-      throw DivergedError(fmt::format(
-          "step {}: {} is {}; {}; try a lower train.optimizer lr or train.clip_norm", steps_done_, name, value,
-          last_saved_ < 0 ? "no checkpoint was saved yet"
-                          : fmt::format("the checkpoint of step {} is still good", last_saved_)));
+      throw DivergedError(fmt::format("step {}: {} is {}; {}; try a lower train.optimizer lr or train.clip_norm",
+                                      steps_done_, name, value, last_good()));
     }
     (name == "loss" ? line.loss : line.terms[name]) = value;
   }
@@ -202,31 +204,29 @@ NamedTensors Trainer::state() const {
   return all;
 }
 
-void Trainer::require_finite_parameters() const {
-  for (const auto& item : model_.module->named_parameters()) {
-    if (!at::isfinite(item.value()).all().item<bool>()) {
-      throw DivergedError(
-          fmt::format("step {}: parameter {} is not finite, so nothing is saved; {}", steps_done_, item.key(),
-                      last_saved_ < 0 ? "no checkpoint was saved yet"
-                                      : fmt::format("the checkpoint of step {} is still good", last_saved_)));
-    }
+std::string Trainer::last_good() const {
+  return last_saved_ < 0 ? "no checkpoint was saved yet"
+                         : fmt::format("the checkpoint of step {} is still good", last_saved_);
+}
+
+void Trainer::require_finite(const NamedTensors& state) const {
+  std::vector<Tensor> finite;
+  for (const auto& [name, tensor] : state) finite.push_back(at::isfinite(tensor).all());
+  if (finite.empty() || at::stack(finite).all().item<bool>()) return;  // one wait for the device
+  for (const auto& [name, tensor] : state) {
+    if (at::isfinite(tensor).all().item<bool>()) continue;
+    throw DivergedError(
+        fmt::format("step {}: {} is not finite, so nothing is saved; {}", steps_done_, name, last_good()));
   }
 }
 
 void Trainer::save() {
   const torch::NoGradGuard no_grad;
-  require_finite_parameters();
-  save_checkpoint(run_.checkpoint(steps_done_), {steps_done_, write_config(config_), spec_}, config_.seed, state());
+  const NamedTensors all = state();
+  require_finite(all);
+  save_checkpoint(run_.checkpoint(steps_done_), {steps_done_, write_config(config_), spec_}, config_.seed, all);
   last_saved_ = steps_done_;
-
-  // The best is what the log says of the checkpoints there are, so a killed run and an uninterrupted one agree.
-  const std::vector<int64_t> saved = run_.checkpoint_steps();
-  std::optional<std::pair<double, int64_t>> best;
-  for (const auto& [step, loss] : validation_losses(run_)) {
-    if (std::ranges::binary_search(saved, step) && (!best || loss < best->first)) best = {loss, step};
-  }
-  if (best) write_file_whole(run_.best(), fmt::format("{}\n", best->second));
-  run_.prune(config_.train.keep);
+  settle_checkpoints(run_, config_.train.keep);
 }
 
 }  // namespace genzoo

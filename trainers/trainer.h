@@ -35,6 +35,9 @@ class Trainer final {
   Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run,
           std::vector<std::unique_ptr<Observer>> observers);
 
+  Trainer(const Trainer&) = delete;  // its step refers to its model
+  Trainer& operator=(const Trainer&) = delete;
+
   /// Goes on from a checkpoint. Throws RunError if it does not fit.
   void load(const std::filesystem::path& checkpoint);
 
@@ -52,7 +55,8 @@ class Trainer final {
   void sample();
   void save();
   NamedTensors state() const;
-  void require_finite_parameters() const;
+  void require_finite(const NamedTensors& state) const;  // parameters, buffers, moments, averages
+  std::string last_good() const;                         // for messages: which checkpoint is left
 
   ExperimentConfig config_;
   DataSpec spec_;
@@ -69,7 +73,8 @@ class Trainer final {
   int64_t steps_done_ = 0;
   int64_t last_saved_ = -1;
   std::optional<double> validation_loss_;  ///< of the last validation
-  double logged_at_ = 0.0;                 ///< seconds and step of the last log line, for items_per_s
+  double seconds_before_ = 0.0;            ///< spent by the run before it was resumed
+  double logged_at_ = 0.0;                 ///< seconds at the last log line, moved on by pauses since; for items_per_s
   int64_t logged_step_ = 0;
 };
 
@@ -77,6 +82,9 @@ class Trainer final {
 struct TrainRequest {
   std::filesystem::path run;  ///< empty: runs/<experiment>
   bool resume = false;
+  bool device_chosen = false;   ///< asked for on the command line, not merely standing in the config; so too:
+  bool threads_chosen = false;  ///< what a resumed run is told otherwise to take from itself
+  bool shards_chosen = false;
   bool quiet = false;
   bool terminal = false;     ///< stderr is a terminal
   std::string command_line;  ///< for run.json

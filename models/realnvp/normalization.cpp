@@ -41,8 +41,9 @@ ActNormImpl::ActNormImpl(at::IntArrayRef event)
       log_std(register_buffer("log_std", torch::zeros(channel_size(event)))),
       initialized(register_buffer("initialized", torch::zeros({}, torch::kLong))) {}
 
-// Without a branch on `initialized`: reading its value would make the host wait for the device at every layer.
+// On a device without a branch on `initialized`: reading its value would make the host wait at every layer.
 void ActNormImpl::initialize(const Tensor& x) {
+  if (initialized.is_cpu() && initialized.item<int64_t>() != 0) return;
   const torch::NoGradGuard no_grad;
   const auto [batch_variance, batch_mean] = channel_statistics(x);
   const Tensor done = initialized.to(torch::kBool);

@@ -14,7 +14,8 @@ namespace genzoo {
 
 Tensor next_token_probabilities(const Tensor& logits, const GenerateOptions& options) {
   const int64_t V = logits.size(1);
-  const Tensor l = logits.to(torch::kDouble);
+  // On the CPU: a row of logits is small, and CUDA sums cumulatively in no fixed order.
+  const Tensor l = logits.to(torch::kCPU, torch::kDouble);
   if (options.greedy) return at::one_hot(l.argmax(/*dim=*/1), V).to(torch::kDouble);
 
   // The largest becomes 0 first, so that no temperature, however low, makes an infinity of it.

@@ -166,8 +166,7 @@ LikelihoodClaim VAEImpl::likelihood() const {
   const char* dequantized = data_.kind == DataKind::images && config_.likelihood == VAELikelihood::gaussian
                                 ? "; pixels dequantized by uniform noise"
                                 : "";
-  return {LikelihoodKind::lower_bound,
-          fmt::format("k = 1: the ELBO; k > 1: the importance-weighted bound of k draws{}", dequantized)};
+  return {LikelihoodKind::lower_bound, fmt::format("importance-weighted bound, at k = 1 the ELBO{}", dequantized)};
 }
 
 /// A value on the scale of p(x|z) as the data store it; the nearest they have.
