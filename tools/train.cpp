@@ -7,7 +7,7 @@
 #include "tools/output.h"
 #include "tools/verb.h"
 #include "trainers/estimate.h"
-#include "trainers/trainer.h"
+#include "trainers/train_experiment.h"
 
 namespace genzoo {
 namespace {

@@ -37,6 +37,19 @@ int64_t parse_step(const std::string& text, const fs::path& path) {
   return step;
 }
 
+/// The config a checkpoint carries. It was read once when it was written: mistakes in it are damage, or another
+/// version's.
+ExperimentConfig config_of(const Checkpoint& checkpoint, const fs::path& path) {
+  try {
+    return read_config<ExperimentConfig>(ConfigSource::from_text(checkpoint.info.config, "its config"));
+  } catch (const ConfigError& mistakes) {
+    const std::string all = mistakes.what();
+    throw RunError(
+        fmt::format("{}: this genzoo cannot read the config it was trained with: {}; use the genzoo that wrote it",
+                    path.string(), all.substr(0, all.find('\n'))));
+  }
+}
+
 std::string names(const std::vector<int64_t>& steps) {
   std::string text;
   for (const int64_t step : steps) text += fmt::format("{}{}", text.empty() ? "" : ", ", step);
@@ -76,35 +89,6 @@ Checkpoint read_checkpoint(const fs::path& path) {
   return checkpoint;
 }
 
-NamedTensors module_state(const torch::nn::Module& module) {
-  NamedTensors state;
-  for (const auto& item : module.named_parameters()) state[item.key()] = item.value().detach();
-  for (const auto& item : module.named_buffers()) state[item.key()] = item.value().detach();
-  return state;
-}
-
-void load_module_state(torch::nn::Module& module, const NamedTensors& saved, const std::string& where) {
-  const torch::NoGradGuard no_grad;
-  const NamedTensors own = module_state(module);
-  std::string mistakes;
-  for (const auto& [name, tensor] : own) {
-    const auto found = saved.find(name);
-    if (found == saved.end()) {
-      mistakes += fmt::format(" {} is missing;", name);
-    } else if (found->second.sizes() != tensor.sizes() || found->second.scalar_type() != tensor.scalar_type()) {
-      mistakes += fmt::format(" {} is {} where the model has {};", name, fmt::join(found->second.sizes(), "x"),
-                              fmt::join(tensor.sizes(), "x"));
-    }
-  }
-  for (const auto& [name, tensor] : saved) {
-    if (!own.contains(name)) mistakes += fmt::format(" {} is left over;", name);
-  }
-  if (!mistakes.empty()) {
-    throw RunError(fmt::format("{}: the weights are another model's:{} nothing was loaded", where, mistakes));
-  }
-  for (const auto& [name, tensor] : own) tensor.copy_(saved.at(name));
-}
-
 fs::path find_checkpoint(const fs::path& run_or_file, Which which) {
   if (fs::is_regular_file(run_or_file)) return run_or_file;
   if (!fs::is_directory(run_or_file)) {
@@ -138,8 +122,7 @@ LoadedModel load_model(const fs::path& run_or_file, Which which, Weights weights
     loaded.run = folder;
   }
   const Checkpoint checkpoint = read_checkpoint(loaded.path);
-  loaded.config = read_config<ExperimentConfig>(
-      ConfigSource::from_text(checkpoint.info.config, loaded.path.string() + " (config)"));
+  loaded.config = config_of(checkpoint, loaded.path);
   loaded.spec = checkpoint.info.spec;
   loaded.step = checkpoint.info.step;
   loaded.device = resolve_device(device.empty() ? "auto" : device);

@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "models/model.h"
 #include "trainers/experiment.h"
+#include "trainers/named_state.h"
 
 namespace genzoo {
 
@@ -34,13 +35,6 @@ struct Checkpoint {
 
 /// Throws UsageError if there is no such file, RunError with one line if it is damaged or no checkpoint of genzoo.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
-
-/// Parameters and buffers by name, for saving: views.
-NamedTensors module_state(const torch::nn::Module& module);
-
-/// Copies saved values into a module. Throws RunError that names every tensor missing, left over or of another shape;
-/// then nothing is changed. `where` begins the message.
-void load_module_state(torch::nn::Module& module, const NamedTensors& saved, const std::string& where);
 
 /// Which weights a verb uses.
 enum class Weights { ema_if_any, raw };

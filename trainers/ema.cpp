@@ -1,12 +1,11 @@
 #include "trainers/ema.h"
 
-#include <fmt/format.h>
 #include <torch/utils.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "core/error.h"
+#include "trainers/named_state.h"
 
 namespace genzoo {
 
@@ -41,17 +40,7 @@ NamedTensors Ema::state() const {
   return state;
 }
 
-void Ema::load(const NamedTensors& saved) {
-  const torch::NoGradGuard no_grad;
-  const NamedTensors own = state();
-  for (const auto& [name, tensor] : own) {
-    const auto found = saved.find(name);
-    if (found == saved.end() || found->second.sizes() != tensor.sizes()) {
-      throw RunError(fmt::format("the averaged weights do not fit: {} is missing or has another shape", name));
-    }
-  }
-  for (const auto& [name, tensor] : own) tensor.copy_(saved.at(name));
-}
+void Ema::load(const NamedTensors& saved) { load_state(state(), saved, "the averaged weights do not fit"); }
 
 void Ema::exchange() {
   const torch::NoGradGuard no_grad;

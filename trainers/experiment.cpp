@@ -51,7 +51,8 @@ void EmaConfig::fields(Fields& f) {
 void Every::fields(Fields& f) {
   f("log", log, "steps between log lines", positive);
   f("sample", sample, "steps between grids of samples", positive);
-  f("validate", validate, "steps between validations", positive);
+  f("validate", validate,
+    "steps between validations; there is one at every save too, since best is chosen among the saved", positive);
   f("save", save, "steps between checkpoints", positive);
 }
 

@@ -1,11 +1,10 @@
 #include "trainers/optimizer.h"
 
-#include <fmt/format.h>
 #include <torch/utils.h>
 
 #include <algorithm>
 
-#include "core/error.h"
+#include "trainers/named_state.h"
 
 namespace genzoo {
 namespace {
@@ -153,23 +152,6 @@ NamedTensors Optimizer::state() const {
   return state;
 }
 
-void Optimizer::load(const NamedTensors& saved) {
-  const torch::NoGradGuard no_grad;
-  const NamedTensors own = state();
-  std::string mistakes;
-  for (const auto& [name, tensor] : own) {
-    const auto found = saved.find(name);
-    if (found == saved.end()) {
-      mistakes += fmt::format(" {} is missing;", name);
-    } else if (found->second.sizes() != tensor.sizes()) {
-      mistakes += fmt::format(" {} has another shape;", name);
-    }
-  }
-  for (const auto& [name, tensor] : saved) {
-    if (!own.contains(name)) mistakes += fmt::format(" {} is not known;", name);
-  }
-  if (!mistakes.empty()) throw RunError("the optimizer's state does not fit:" + mistakes + " nothing was loaded");
-  for (const auto& [name, tensor] : own) tensor.copy_(saved.at(name));
-}
+void Optimizer::load(const NamedTensors& saved) { load_state(state(), saved, "the optimizer's state does not fit"); }
 
 }  // namespace genzoo

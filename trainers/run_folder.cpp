@@ -7,10 +7,10 @@
 #include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 
 #include "core/error.h"
 #include "core/file.h"
+#include "trainers/experiment.h"
 
 namespace genzoo {
 namespace {
@@ -40,27 +40,13 @@ Json read_json_if_any(const fs::path& path) {
   }
 }
 
-/// A top-level scalar or first-level choice key of the resolved config, without judging the rest of it.
-std::map<std::string, std::string> outline(const fs::path& config) {
-  std::map<std::string, std::string> result;
-  std::ifstream in(config);
-  std::string section;
-  for (std::string line; std::getline(in, line);) {
-    const size_t colon = line.find(':');
-    if (colon == std::string::npos) continue;
-    const size_t indent = line.find_first_not_of(' ');
-    const std::string key = line.substr(indent, colon - indent);
-    std::string value = line.substr(colon + 1);
-    value.erase(0, value.find_first_not_of(' '));
-    if (indent == 0) {
-      section = key;
-      if (!value.empty()) result[key] = value;
-    } else if (indent == 2) {
-      result.try_emplace(section, key);  // the choice: "model:\n  vae:"
-      if (!value.empty()) result[section + "." + key] = value;
-    }
+/// A run's config; nothing if this genzoo cannot read it.
+std::optional<ExperimentConfig> config_if_readable(const fs::path& path) {
+  try {
+    return read_config<ExperimentConfig>(ConfigSource::from_file(path));
+  } catch (const Error&) {
+    return {};
   }
-  return result;
 }
 
 }  // namespace
@@ -153,11 +139,12 @@ RunSummary summarize_run(const fs::path& folder) {
   const RunFolder run(folder);
   RunSummary summary;
   summary.folder = folder;
-  auto facts = outline(run.config());
-  summary.experiment = facts["experiment"];
-  summary.model = facts["model"];
-  summary.dataset = facts["data"];
-  std::istringstream(facts["train.steps"]) >> summary.steps;
+  if (const auto config = config_if_readable(run.config())) {
+    summary.experiment = config->experiment;
+    summary.model = config->model.name;
+    summary.dataset = config->data.name;
+    summary.steps = config->train.steps;
+  }
   const std::vector<int64_t> steps = run.checkpoint_steps();
   if (!steps.empty()) summary.step = steps.back();
   summary.best_step = run.best_step();

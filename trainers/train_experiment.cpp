@@ -1,4 +1,6 @@
-// An experiment in its run folder: what stands around the loop.
+// What stands around the loop: the folder, the data, the record of how it ended.
+#include "trainers/train_experiment.h"
+
 #include <ATen/Version.h>
 #include <fmt/ranges.h>
 
@@ -9,7 +11,6 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/version.h"
-#include "trainers/trainer.h"
 
 namespace genzoo {
 namespace {

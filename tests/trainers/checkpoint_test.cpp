@@ -73,6 +73,17 @@ TEST_CASE("a damaged checkpoint is told in one line", "[trainers][checkpoint]") 
   CHECK(contains(message_of<RunError>([&] { read_checkpoint(bad); }), "genzoo-checkpoint-9"));
 }
 
+TEST_CASE("a checkpoint whose config this version cannot read is told in one line", "[trainers][checkpoint]") {
+  const TempDir folder;
+  const fs::path path = folder / "x.safetensors";
+  save_checkpoint(path, {1, "experiment: x\nunheard: 1\nof: 2\n", points()}, 0, some_tensors());
+  const std::string message =
+      message_of<RunError>([&] { load_model(path, Which::newest, Weights::ema_if_any, "cpu"); });
+  CHECK(contains(message, "x.safetensors: this genzoo cannot read the config it was trained with: "));
+  CHECK(contains(message, "its config:"));
+  CHECK_FALSE(contains(message, "\n"));
+}
+
 TEST_CASE("weights of another model are refused by name, and none is loaded", "[trainers][checkpoint]") {
   const auto config = experiment(tiny::kFlow, tiny::kPoints);
   const AnyModel model = make_model(config.model, points(), 0), other = make_model(config.model, points(), 1);
@@ -88,7 +99,7 @@ TEST_CASE("weights of another model are refused by name, and none is loaded", "[
   INFO(message);
   CHECK(message.starts_with("here: "));
   CHECK(contains(message, missing + " is missing"));
-  CHECK(contains(message, misshapen + " is 77 where the model has "));
+  CHECK(contains(message, misshapen + " is Float (77), wanted Float ("));
   CHECK(contains(message, "stranger is left over"));
   for (const auto& [name, tensor] : module_state(*other.module)) CHECK(torch::equal(tensor, before.at(name)));
 }

@@ -12,7 +12,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "models/registry.h"
-#include "trainers/trainer.h"
+#include "trainers/train_experiment.h"
 
 namespace genzoo::tiny {
 

@@ -1,0 +1,46 @@
+#include "trainers/named_state.h"
+
+#include <fmt/ranges.h>
+#include <torch/utils.h>
+
+#include "core/error.h"
+
+namespace genzoo {
+namespace {
+
+std::string form(const Tensor& tensor) {
+  return fmt::format("{} ({})", c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "));
+}
+
+}  // namespace
+
+NamedTensors module_state(const torch::nn::Module& module) {
+  NamedTensors state;
+  for (const auto& item : module.named_parameters()) state[item.key()] = item.value().detach();
+  for (const auto& item : module.named_buffers()) state[item.key()] = item.value().detach();
+  return state;
+}
+
+void load_state(const NamedTensors& own, const NamedTensors& saved, const std::string& where) {
+  std::string mistakes;
+  for (const auto& [name, tensor] : own) {
+    const auto found = saved.find(name);
+    if (found == saved.end()) {
+      mistakes += fmt::format(" {} is missing;", name);
+    } else if (found->second.sizes() != tensor.sizes() || found->second.scalar_type() != tensor.scalar_type()) {
+      mistakes += fmt::format(" {} is {}, wanted {};", name, form(found->second), form(tensor));
+    }
+  }
+  for (const auto& [name, tensor] : saved) {
+    if (!own.contains(name)) mistakes += fmt::format(" {} is left over;", name);
+  }
+  if (!mistakes.empty()) throw RunError(fmt::format("{}:{} nothing was loaded", where, mistakes));
+  const torch::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : own) tensor.copy_(saved.at(name));
+}
+
+void load_module_state(torch::nn::Module& module, const NamedTensors& saved, const std::string& where) {
+  load_state(module_state(module), saved, where + ": the weights are another model's");
+}
+
+}  // namespace genzoo
