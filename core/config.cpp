@@ -55,4 +55,10 @@ std::string nearest_name(std::string_view got, std::span<const std::string> know
   return best;
 }
 
+std::string closest_name(std::string_view got, std::span<const std::string> known) {
+  const auto abbreviated = std::ranges::find_if(known, [&](const std::string& name) { return name.starts_with(got); });
+  if (abbreviated != known.end() && !got.empty()) return *abbreviated;
+  return *std::ranges::min_element(known, {}, [&](const std::string& name) { return edit_distance(got, name); });
+}
+
 }  // namespace genzoo

@@ -247,4 +247,8 @@ std::vector<KeyDoc> document_config(const std::function<void(Fields&)>& fields);
 /// The known name nearest to `got` by edit distance, if it is near (at most 1 + size / 4 edits); else empty.
 std::string nearest_name(std::string_view got, std::span<const std::string> known);
 
+/// The known name that `got` abbreviates, or the one with the fewest edits from it, however many; of equals the first.
+/// `known` is not empty.
+std::string closest_name(std::string_view got, std::span<const std::string> known);
+
 }  // namespace genzoo

@@ -187,7 +187,9 @@ bool wants(const EvaluateOptions& options, const std::string& name) {
   return options.metrics.empty() || std::ranges::count(options.metrics, name) > 0;
 }
 
-void check_names(const std::vector<std::string>& metrics) {
+}  // namespace
+
+void require_metrics(const std::vector<std::string>& metrics) {
   const std::vector<std::string> known(std::begin(kMetricNames), std::end(kMetricNames));
   for (const auto& name : metrics) {
     if (std::ranges::count(known, name)) continue;
@@ -198,10 +200,8 @@ void check_names(const std::vector<std::string>& metrics) {
   }
 }
 
-}  // namespace
-
 Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const EvaluateOptions& options) {
-  check_names(options.metrics);
+  require_metrics(options.metrics);
   Evaluation evaluation{.run = (loaded.run.empty() ? loaded.path : loaded.run).string(),
                         .model = loaded.model.family,
                         .dataset = loaded.spec.dataset,
@@ -228,7 +228,7 @@ Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const Eva
       evaluation.notes.push_back(fmt::format("{} has no likelihood: {}", loaded.model.family, can.likelihood.detail));
     }
   }
-  if (wants(options, "loss")) add_loss_metrics(loaded, dataset, split, options, evaluation);
+  if (wants(options, "monitors")) add_loss_metrics(loaded, dataset, split, options, evaluation);
   return evaluation;
 }
 

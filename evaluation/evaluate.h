@@ -11,7 +11,12 @@
 
 namespace genzoo {
 
-inline constexpr const char* kMetricNames[] = {"likelihood", "loss"};
+/// What can be measured. likelihood: log-likelihoods, and where the data's density is known the divergence from it;
+/// monitors: the training objective and its terms, in evaluation mode.
+inline constexpr const char* kMetricNames[] = {"likelihood", "monitors"};
+
+/// Throws UsageError for a name that is none of kMetricNames.
+void require_metrics(const std::vector<std::string>& metrics);
 
 struct EvaluateOptions {
   std::optional<Split> split;  ///< nothing: test, or validation where there is no test split, and the notes say so

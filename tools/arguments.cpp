@@ -132,8 +132,10 @@ class ArgumentParser final {
     const std::string name = typed.substr(std::min(typed.find_first_not_of('-'), typed.size()));
     std::vector<std::string> known;
     for (const Option& option : options_) known.emplace_back(option.name);
+    if (known.empty()) refuse(fmt::format("no option {}; it takes none", typed));
     const std::string near = nearest_name(name, known);
-    refuse(fmt::format("no option {}{}", typed, near.empty() ? "" : fmt::format("; did you mean --{}?", near)));
+    refuse(near.empty() ? fmt::format("no option {}; the nearest is --{}", typed, closest_name(name, known))
+                        : fmt::format("no option {}; did you mean --{}?", typed, near));
   }
 
   /// Reads the options; returns the words that are none.

@@ -40,6 +40,7 @@ ExitCode run(const Arguments& arguments) {
   EvaluateOptions options;
   options.split = split_of(arguments);
   if (arguments.has("metrics")) options.metrics = split_words(arguments.text("metrics"), ',');
+  require_metrics(options.metrics);  // before a large data set is read
   options.k = arguments.integer("k");
   options.limit = arguments.integer("examples");
   const LoadedModel loaded = load_run(arguments);
@@ -64,7 +65,7 @@ Verb evaluate_verb() {
       "upper bound when given as bits.",
       with_run_options({
           {"split", Takes::word, "train|validation|test", "test, or validation where there is no test split"},
-          {"metrics", Takes::text, "A,B", "likelihood, loss; without: all that the model has"},
+          {"metrics", Takes::text, "A,B", "likelihood, monitors (losses and their terms); without: both"},
           {"k", Takes::integer, "K", "draws per example for a bound or estimate", "1", false, positive},
           {"examples", Takes::integer, "N", "only the first of the split; 0: all", "0", false, non_negative},
       }),

@@ -23,8 +23,9 @@ const Verb& find_verb(const std::string& name) {
   std::vector<std::string> known{"help"};
   for (const Verb& verb : verbs()) known.emplace_back(verb.name);
   const std::string near = nearest_name(name, known);
-  throw UsageError(fmt::format("no verb '{}'; {}`genzoo help` lists them", name,
-                               near.empty() ? "" : fmt::format("did you mean '{}'? ", near)));
+  throw UsageError(fmt::format("no verb '{}'; {} `genzoo help` lists them", name,
+                               near.empty() ? fmt::format("the nearest is '{}';", closest_name(name, known))
+                                            : fmt::format("did you mean '{}'?", near)));
 }
 
 std::string describe_program() {

@@ -154,9 +154,9 @@ TEST_CASE("what is asked for must be there", "[evaluation]") {
   options.metrics = {"likelihod"};
   const std::string unknown = message_of<UsageError>([&] { evaluate(model, dataset, options); });
   CHECK(contains(unknown, "did you mean 'likelihood'?"));
-  CHECK(contains(unknown, "loss"));
+  CHECK(contains(unknown, "monitors"));
 
-  options.metrics = {"loss"};
+  options.metrics = {"monitors"};
   options.limit = 7;
   const Evaluation limited = evaluate(model, dataset, options);
   CHECK(only(limited, "loss", "nats").n == 7);

@@ -42,11 +42,13 @@ TEST_CASE("no verb: help and exit 2; help: exit 0", "[tools]") {
 TEST_CASE("mistakes on the command line: one line, the nearest known name, exit 2", "[tools]") {
   const std::vector<std::pair<Words, std::string>> mistakes = {
       {{"sampel"}, "no verb 'sampel'; did you mean 'sample'? `genzoo help` lists them"},
-      {{"frobnicate"}, "no verb 'frobnicate'; `genzoo help` lists them"},
+      {{"frobnicate"}, "no verb 'frobnicate'; the nearest is 'generate'; `genzoo help` lists them"},
       {{"help", "trian"}, "no verb 'trian'; did you mean 'train'? `genzoo help` lists them"},
       {{"sample", "x", "--out", "x.png", "--colums", "3"},
        "sample: no option --colums; did you mean --columns? `genzoo sample --help` tells more"},
-      {{"sample", "x", "--out", "x.png", "--col=3"}, "sample: no option --col; `genzoo sample --help` tells more"},
+      {{"sample", "x", "--out", "x.png", "--col=3"},
+       "sample: no option --col; the nearest is --columns; `genzoo sample --help` tells more"},
+      {{"train", "x", "--gpu"}, "train: no option --gpu; the nearest is --set; `genzoo train --help` tells more"},
       {{"sample", "x", "-n", "3", "--out", "x.png"},
        "sample: no option -n; did you mean --n? `genzoo sample --help` tells more"},
       {{"sample", "x", "--out", "x.png", "--n", "many"},
