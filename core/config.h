@@ -62,6 +62,7 @@ class AnyConfig final {
 
   template <class T>
     requires Config<T> && (!std::same_as<T, AnyConfig>)
+  // NOLINTNEXTLINE(google-explicit-constructor): any config is one
   AnyConfig(T value) : holder_(std::make_unique<Holder<T>>(std::move(value))) {}
   AnyConfig(const AnyConfig& other) : holder_(other.holder_ ? other.holder_->copy() : nullptr) {}
   AnyConfig& operator=(AnyConfig other) noexcept {

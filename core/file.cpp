@@ -37,7 +37,7 @@ class Descriptor final {
   ~Descriptor() {
     if (number_ >= 0) ::close(number_);
   }
-  operator int() const { return number_; }
+  operator int() const { return number_; }  // NOLINT(google-explicit-constructor): it is one
   int release() { return std::exchange(number_, -1); }
 
  private:

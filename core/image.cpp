@@ -54,8 +54,9 @@ void draw_ticks(cv::Mat& plot, double extent, const cv::Scalar& color) {
   const int length = std::max(2, size / 80);
   // At most some forty marks, at a power of ten from each other.
   const double unit = std::pow(10.0, std::max(0.0, std::ceil(std::log10(extent / 20))));
-  for (double at = -std::floor(extent / unit) * unit; at < extent; at += unit) {
-    const int pixel = static_cast<int>(std::lround((at / extent + 1) / 2 * size - 0.5));
+  const int last = static_cast<int>(std::floor(extent / unit));
+  for (int mark = -last; mark <= last; ++mark) {
+    const int pixel = static_cast<int>(std::lround((mark * unit / extent + 1) / 2 * size - 0.5));
     if (pixel < 0 || pixel >= size) continue;
     cv::line(plot, {pixel, size - length}, {pixel, size - 1}, color);
     cv::line(plot, {0, size - 1 - pixel}, {length - 1, size - 1 - pixel}, color);

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFormat = "genzoo-checkpoint-1";
 
-const std::string& entry(const Metadata& metadata, const std::string& key, const fs::path& path) {
+std::string entry(const Metadata& metadata, const std::string& key, const fs::path& path) {
   const auto found = metadata.find(key);
   if (found == metadata.end()) {
     throw RunError(
@@ -77,7 +77,7 @@ NamedTensors Checkpoint::below(const std::string& prefix) const {
 
 Checkpoint read_checkpoint(const fs::path& path) {
   TensorFile file = read_safetensors(path);
-  const std::string& format = entry(file.metadata, "format", path);
+  const std::string format = entry(file.metadata, "format", path);
   if (format != kFormat) {
     throw RunError(fmt::format("{}: checkpoint format '{}'; this genzoo reads '{}'", path.string(), format, kFormat));
   }
