@@ -35,6 +35,13 @@ struct Range {
   const char* words = "";  ///< "positive", "in [0, 1)"
 };
 
+/// What a text must be like.
+struct TextForm {
+  const char* pattern = "";  ///< a regular expression of ECMAScript, JSON Schema's dialect; empty: anything
+  const char* words = "";    ///< the same for people: "auto, cpu, cuda or cuda:N"
+  bool required = false;     ///< it has no default
+};
+
 inline constexpr Range any_number{};
 inline constexpr Range positive{0, std::numeric_limits<double>::infinity(), true, false, "positive"};
 inline constexpr Range non_negative{0, std::numeric_limits<double>::infinity(), false, false, "at least 0"};
@@ -123,7 +130,9 @@ class Fields {
   void operator()(const char* key, double& value, const char* doc, Range range = any_number) {
     number(key, value, doc, range);
   }
-  void operator()(const char* key, std::string& value, const char* doc) { text(key, value, doc); }
+  void operator()(const char* key, std::string& value, const char* doc, TextForm form = {}) {
+    text(key, value, doc, form);
+  }
   void operator()(const char* key, std::vector<int64_t>& value, const char* doc, Range range = any_number) {
     integers(key, value, doc, range);
   }
@@ -179,7 +188,7 @@ class Fields {
   virtual void boolean(const char* key, bool& value, const char* doc) = 0;
   virtual void integer(const char* key, int64_t& value, const char* doc, Range range) = 0;
   virtual void number(const char* key, double& value, const char* doc, Range range) = 0;
-  virtual void text(const char* key, std::string& value, const char* doc) = 0;
+  virtual void text(const char* key, std::string& value, const char* doc, TextForm form) = 0;
   virtual void integers(const char* key, std::vector<int64_t>& value, const char* doc, Range range) = 0;
   virtual void word(const char* key, size_t& index, std::span<const char* const> names, const char* doc) = 0;
   virtual void section(const char* key, const Nested& nested, const char* doc) = 0;
@@ -228,6 +237,9 @@ template <Config T>
 std::string write_config(T config) {
   return write_config([&](Fields& f) { config.fields(f); });
 }
+
+/// The same as JSON text: numbers, truth values and lists typed, text and words as strings.
+std::string write_config_json(const std::function<void(Fields&)>& fields);
 
 /// Every leaf as (dotted key, value as written), in order: what a resumed run's config is compared by.
 std::vector<std::pair<std::string, std::string>> flatten_config(const std::function<void(Fields&)>& fields);

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <regex>
 
 #include "core/config_scalar.h"
 #include "core/config_tree.h"
@@ -86,8 +87,16 @@ class ConfigReader final : public Fields {
     });
   }
 
-  void text(const char* key, std::string& value, const char* /*doc*/) override {
-    read_leaf(key, "text", [&](const ConfigNode& node) { value = node.text; });
+  void text(const char* key, std::string& value, const char* /*doc*/, TextForm form) override {
+    const bool given = node_ && node_->find(key);
+    read_leaf(key, "text", [&](const ConfigNode& node) {
+      if (*form.pattern && !std::regex_search(node.text, std::regex(form.pattern))) {
+        refuse(node.place, fmt::format("'{}' must be {}, not '{}'", key, form.words, clipped(node.text)));
+      } else {
+        value = node.text;
+      }
+    });
+    if (form.required && !given) refuse(place_, fmt::format("'{}' is missing; it is {}", path_of(key), form.words));
   }
 
   void integers(const char* key, std::vector<int64_t>& value, const char* /*doc*/, Range range) override {

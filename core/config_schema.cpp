@@ -63,8 +63,14 @@ class SchemaFields final : public Fields {
     add_bounds(properties_[key], range);
   }
 
-  void text(const char* key, std::string& value, const char* doc) override {
-    properties_[key] = {{"description", doc}, {"type", "string"}, {"default", value}};
+  void text(const char* key, std::string& value, const char* doc, TextForm form) override {
+    properties_[key] = {{"description", doc}, {"type", "string"}};
+    if (*form.pattern) properties_[key]["pattern"] = form.pattern;
+    if (form.required) {
+      required_.push_back(key);
+    } else {
+      properties_[key]["default"] = value;
+    }
   }
 
   void integers(const char* key, std::vector<int64_t>& value, const char* doc, Range range) override {
@@ -150,8 +156,8 @@ class DocumentFields final : public Fields {
   void number(const char* key, double& value, const char* doc, Range range) override {
     row(key, "number", written_number(value), doc, describe_range(range));
   }
-  void text(const char* key, std::string& value, const char* doc) override {
-    row(key, "text", written_text(value), doc);
+  void text(const char* key, std::string& value, const char* doc, TextForm form) override {
+    row(key, "text", written_text(value), doc, form.words);
   }
   void integers(const char* key, std::vector<int64_t>& value, const char* doc, Range range) override {
     row(key, "list of integers", fmt::format("[{}]", fmt::join(value, ", ")), doc, describe_range(range));

@@ -16,6 +16,7 @@
 #include "core/config_tree.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 
 namespace genzoo {
 namespace {
@@ -271,6 +272,11 @@ ConfigSource ConfigSource::from_text(const std::string& text, const std::string&
   const auto refuse = [&](const ConfigPlace& place, const std::string& message) {
     throw ConfigError(fmt::format("{}:{}:{}: error: {}", name, place.line + 1, place.column + 1, message));
   };
+  std::istringstream lines(text);
+  std::string line;
+  for (int number = 0; std::getline(lines, line); ++number) {
+    if (!is_utf8(line)) refuse({-1, number, 0}, "not UTF-8; save the file in that encoding");
+  }
   ConfigSource source;
   source.tree_->name = name;
   try {
@@ -296,6 +302,7 @@ void ConfigSource::set(const std::string& assignment) {
     throw UsageError(
         fmt::format("--set {}: needs a key and a value, such as --set train.steps=100", clipped(assignment, 200)));
   }
+  if (!is_utf8(assignment)) throw UsageError("--set: what is set is not UTF-8");
   const std::vector<std::string> path = split_path(std::string_view(assignment).substr(0, equals));
   if (std::ranges::count(path, "") > 0) {
     throw UsageError(

@@ -5,6 +5,7 @@
 
 #include "core/config.h"
 #include "core/config_scalar.h"
+#include "core/json.h"
 
 namespace genzoo {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 struct Written {
   std::string key;
   std::string value;
+  Json json;  ///< the same, typed
   std::vector<Written> below;
 };
 
@@ -28,35 +30,39 @@ class ConfigLister final : public Fields {
   void require(bool /*holds*/, const char* /*key*/, const std::string& /*message*/) override {}
 
  protected:
-  void boolean(const char* key, bool& value, const char* /*doc*/) override { leaf(key, value ? "true" : "false"); }
+  void boolean(const char* key, bool& value, const char* /*doc*/) override {
+    leaf(key, value ? "true" : "false", value);
+  }
 
   void integer(const char* key, int64_t& value, const char* /*doc*/, Range /*range*/) override {
-    leaf(key, fmt::to_string(value));
+    leaf(key, fmt::to_string(value), value);
   }
 
   void number(const char* key, double& value, const char* /*doc*/, Range /*range*/) override {
-    leaf(key, written_number(value));
+    leaf(key, written_number(value), value);
   }
 
-  void text(const char* key, std::string& value, const char* /*doc*/) override { leaf(key, written_text(value)); }
+  void text(const char* key, std::string& value, const char* /*doc*/, TextForm /*form*/) override {
+    leaf(key, written_text(value), value);
+  }
 
   void integers(const char* key, std::vector<int64_t>& value, const char* /*doc*/, Range /*range*/) override {
-    leaf(key, fmt::format("[{}]", fmt::join(value, ", ")));
+    leaf(key, fmt::format("[{}]", fmt::join(value, ", ")), value);
   }
 
   void word(const char* key, size_t& index, std::span<const char* const> names, const char* /*doc*/) override {
-    leaf(key, written_text(names[index]));
+    leaf(key, written_text(names[index]), names[index]);
   }
 
   void section(const char* key, const Nested& nested, const char* /*doc*/) override {
-    list_.push_back({key, "{}", list(nested)});
+    list_.push_back({key, "{}", Json::object(), list(nested)});
   }
 
   void optional_section(const char* key, bool& on, const Nested& nested, const char* doc) override {
     if (on) {
       section(key, nested, doc);
     } else {
-      leaf(key, "none");
+      leaf(key, "none", "none");
     }
   }
 
@@ -66,14 +72,16 @@ class ConfigLister final : public Fields {
     const Alternative& chosen = alternatives[static_cast<size_t>(current)];
     std::vector<Written> settings = list(chosen.fields);
     if (settings.empty()) {
-      leaf(key, chosen.name);
+      leaf(key, chosen.name, chosen.name);
     } else {
-      list_.push_back({key, "", {{chosen.name, "", std::move(settings)}}});
+      list_.push_back({key, "", {}, {{chosen.name, "", {}, std::move(settings)}}});
     }
   }
 
  private:
-  void leaf(const char* key, std::string value) { list_.push_back({key, std::move(value), {}}); }
+  void leaf(const char* key, std::string value, Json json) {
+    list_.push_back({key, std::move(value), std::move(json), {}});
+  }
 
   std::vector<Written> list_;
 };
@@ -88,6 +96,14 @@ void append_yaml(std::string& yaml, const std::vector<Written>& list, size_t ind
       append_yaml(yaml, written.below, indent + 2);
     }
   }
+}
+
+Json as_json(const std::vector<Written>& list) {
+  Json json = Json::object();
+  for (const Written& written : list) {
+    json[written.key] = written.below.empty() ? written.json : as_json(written.below);
+  }
+  return json;
 }
 
 void append_leaves(std::vector<std::pair<std::string, std::string>>& leaves, const std::vector<Written>& list,
@@ -107,6 +123,10 @@ std::string write_config(const std::function<void(Fields&)>& fields) {
   std::string yaml;
   append_yaml(yaml, ConfigLister::list(fields), 0);
   return yaml.empty() ? "{}\n" : yaml;
+}
+
+std::string write_config_json(const std::function<void(Fields&)>& fields) {
+  return as_json(ConfigLister::list(fields)).dump(2) + "\n";
 }
 
 std::vector<std::pair<std::string, std::string>> flatten_config(const std::function<void(Fields&)>& fields) {

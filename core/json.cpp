@@ -19,6 +19,15 @@ Json parse_json(const std::string& text, const std::string& where) {
   }
 }
 
+bool is_utf8(const std::string& text) {
+  try {
+    const std::string ignored = Json(text).dump();
+    return true;
+  } catch (const Json::type_error&) {
+    return false;
+  }
+}
+
 Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 }  // namespace genzoo

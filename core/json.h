@@ -13,6 +13,9 @@ using Json = nlohmann::ordered_json;
 /// Parses text; throws RunError naming `where` and the position of the mistake.
 Json parse_json(const std::string& text, const std::string& where);
 
+/// Whether a text may stand in JSON, in metadata and in a config.
+bool is_utf8(const std::string& text);
+
 /// A number for JSON: null when it is not finite (JSON has no NaN).
 Json finite_or_null(double value);
 

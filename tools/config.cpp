@@ -1,6 +1,5 @@
 #include "core/config.h"
 
-#include "core/json.h"
 #include "tools/output.h"
 #include "tools/verb.h"
 #include "trainers/experiment.h"
@@ -20,9 +19,7 @@ ExitCode run(const Arguments& arguments) {
   for (const auto& assignment : arguments.all("set")) source.set(assignment);
   config = read_config<ExperimentConfig>(source);
   if (arguments.flag("json")) {
-    Json json = Json::object();
-    for (const auto& [key, value] : flatten_config([&](Fields& f) { config.fields(f); })) json[key] = value;
-    print_json(json);
+    print(write_config_json([&](Fields& f) { config.fields(f); }));
   } else {
     print(write_config(config));
   }
@@ -38,7 +35,7 @@ Verb config_verb() {
           "Data are not opened.",
           {{"set", Takes::any_times, "KEY=VALUE", "overrides a key of the config, as train.steps=100"},
            {"schema", Takes::nothing, "", "prints the JSON Schema of every key instead, for editors"},
-           {"json", Takes::nothing, "", "prints the dotted keys and their values as JSON"}},
+           {"json", Takes::nothing, "", "prints it as JSON"}},
           run};
 }
 

@@ -42,7 +42,7 @@ class SmallSettings final : public Fields {
   }
   void integer(const char*, int64_t& value, const char*, Range) override { value = std::min(value, kLargest); }
   void number(const char*, double&, const char*, Range) override {}
-  void text(const char*, std::string&, const char*) override {}
+  void text(const char*, std::string&, const char*, TextForm) override {}
   void integers(const char*, std::vector<int64_t>& values, const char*, Range) override {
     for (auto& value : values) value = std::min(value, kLargest);
   }
