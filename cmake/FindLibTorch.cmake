@@ -129,7 +129,7 @@ if(EXISTS "${LibTorch_LIBRARY_DIR}/libtorch_cuda.so")
   endif()
 endif()
 set(_cuda_default OFF)
-if(LibTorch_HAS_CUDA AND _cublas AND _cuda_runtime AND EXISTS /dev/nvidiactl)
+if(LibTorch_HAS_CUDA AND _cublas AND _cuda_runtime AND (EXISTS /dev/nvidiactl OR EXISTS /dev/dxg)) # dxg: WSL2
   set(_cuda_default ON)
 endif()
 option(GENZOO_CUDA "use LibTorch's CUDA half" ${_cuda_default})

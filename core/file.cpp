@@ -277,6 +277,10 @@ void AppendedLines::write(std::string_view line) {
   }
 }
 
+void AppendedLines::sync() const {
+  if (::fdatasync(descriptor_) != 0 && errno != EINVAL && errno != EROFS) fail("write", path_, errno);
+}
+
 std::optional<FolderLock> FolderLock::try_lock(const fs::path& folder) {
   make_folders(folder);
   const fs::path path = folder / ".lock";

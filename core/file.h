@@ -32,6 +32,7 @@ class AppendedLines final {
   AppendedLines& operator=(AppendedLines&&) = delete;
   ~AppendedLines();
   void write(std::string_view line);  ///< without its newline; throws RunError
+  void sync() const;                  ///< waits until all lines would survive a power cut
 
  private:
   std::filesystem::path path_;

@@ -142,8 +142,8 @@ Tensor Rng::dropout(const Tensor& x, double p) {
   if (p == 1) return x * 0;
   const double keep = 1 - p;
   // In place: the draw becomes the mask, 0 or 1, and then the scale.
-  const Tensor mask = draw(x.sizes(), at::kFloat, fill_uniform).lt_(keep).to(x.scalar_type());
-  return x * mask.mul_(1 / keep);
+  const Tensor mask = draw(x.sizes(), at::kFloat, fill_uniform).lt_(keep).mul_(1 / keep);
+  return (x * mask).to(x.scalar_type());  // the scale in float: bfloat16 has no 1 / 0.9
 }
 
 }  // namespace genzoo

@@ -34,7 +34,11 @@ SignalGuard::SignalGuard() {
   action.sa_handler = note_signal;
   action.sa_flags = SA_RESTART;  // writes in progress go on
   sigemptyset(&action.sa_mask);
-  for (size_t i = 0; i < kCaught.size(); ++i) sigaction(kCaught[i], &action, &previous[i]);
+  for (size_t i = 0; i < kCaught.size(); ++i) {
+    sigaction(kCaught[i], &action, &previous[i]);
+    // Ignored on purpose, as a shell has it for what a script starts in the background.
+    if (previous[i].sa_handler == SIG_IGN) sigaction(kCaught[i], &previous[i], nullptr);
+  }
 }
 
 SignalGuard::~SignalGuard() {

@@ -130,9 +130,11 @@ void EventWriter::scalar(const std::string& tag, int64_t step, double value) {
 }
 
 void EventWriter::image(const std::string& tag, int64_t step, std::string_view png, int64_t width, int64_t height,
-                        int64_t channels) {
+                        int64_t channels, std::string_view description) {
   const Message image = Message().integer(1, height).integer(2, width).integer(3, channels).bytes(4, png);
-  record(summary_event(step, Message().bytes(1, tag).message(4, image)));
+  Message value = Message().bytes(1, tag).message(4, image);
+  if (!description.empty()) value.message(9, Message().bytes(3, description));  // SummaryMetadata
+  record(summary_event(step, value));
 }
 
 void EventWriter::text(const std::string& tag, int64_t step, const std::string& text) {
@@ -140,7 +142,7 @@ void EventWriter::text(const std::string& tag, int64_t step, const std::string& 
   const Message shape = Message().message(2, Message().integer(1, 1));
   const Message tensor = Message().integer(1, kString).message(2, shape).bytes(8, text);
   const Message metadata = Message().message(1, Message().bytes(1, "text"));
-  record(summary_event(step, Message().bytes(1, tag + "/text_summary").message(8, tensor).message(9, metadata)));
+  record(summary_event(step, Message().bytes(1, tag).message(8, tensor).message(9, metadata)));
 }
 
 void EventWriter::record(const std::string& event) {

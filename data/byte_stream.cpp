@@ -82,6 +82,12 @@ void ByteStream::read(void* into, size_t size) {
   if (done < size) damaged(fmt::format("ends after {} bytes, wanted {} more", passed_, size - done));
 }
 
+void ByteStream::skip_rest() {
+  std::array<char, 4096> passed;
+  while (read_some(passed.data(), passed.size()) > 0) {
+  }
+}
+
 void ByteStream::skip(uint64_t size) {
   std::array<char, 4096> piece;
   while (size > 0) {

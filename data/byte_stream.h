@@ -22,6 +22,7 @@ class ByteStream final {
   /// Exactly `size` bytes. Throws RunError saying how many were there when it ends before, or what is damaged.
   void read(void* into, size_t size);
   void skip(uint64_t size);
+  void skip_rest();  ///< reads to the end, so that the checksum there is verified
 
   /// Throws RunError unless every byte was read; the checksum of the last gzip member is then verified too.
   void expect_end();

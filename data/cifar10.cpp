@@ -85,6 +85,8 @@ Files read_archive(const fs::path& archive) {
     if (wanted) files[name] = read_records(stream);
     stream.skip((wanted ? 0 : size) + (kBlock - size % kBlock) % kBlock);
   }
+  // To the end: the checksum of the compressed data stands there.
+  stream.skip_rest();
   for (const std::string& name : kFiles) {
     if (!files.contains(name)) throw RunError(fmt::format("{}: has no {}; fetch it again", archive.string(), name));
   }
@@ -106,7 +108,8 @@ std::pair<Files, fs::path> read_cifar10(const std::string& root, const DataPlace
       if (has_all_files(candidate)) return {read_folder(candidate), candidate};
     }
     const fs::path archive = folder / kArchive;
-    if (fs::is_regular_file(archive)) return {read_archive(archive), archive};
+    std::error_code unreadable;
+    if (fs::is_regular_file(archive, unreadable)) return {read_archive(archive), archive};
   }
   throw_not_found("cifar10", fmt::format("{}, or {} ... {}", kArchive, kFiles.front(), kFiles.back()), folders,
                   "run `genzoo fetch cifar10`");

@@ -1,12 +1,15 @@
 // A folder of pictures, decoded once into memory. The only file of data/ that knows OpenCV.
 
 #include <ATen/Parallel.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <torch/torch.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <map>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
@@ -41,10 +44,15 @@ const std::set<std::string> kExtensions = {".png", ".jpg",  ".jpeg", ".bmp", ".w
 std::vector<fs::path> pictures_below(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code error;
-  for (auto entry = fs::recursive_directory_iterator(folder, error); entry != fs::recursive_directory_iterator();
-       entry.increment(error)) {
+  // Links are followed, since subsets are often made of them; a folder that is met again is not entered again.
+  std::set<fs::path> entered{fs::weakly_canonical(folder, error)};
+  const auto options = fs::directory_options::follow_directory_symlink;
+  for (auto entry = fs::recursive_directory_iterator(folder, options, error);
+       entry != fs::recursive_directory_iterator(); entry.increment(error)) {
     const bool hidden = entry->path().filename().string().starts_with(".");
-    if (hidden && entry->is_directory(error)) entry.disable_recursion_pending();
+    const bool is_folder = entry->is_directory(error);
+    const bool again = is_folder && !entered.insert(fs::weakly_canonical(entry->path(), error)).second;
+    if (is_folder && (hidden || again)) entry.disable_recursion_pending();
     std::string extension = entry->path().extension().string();
     std::transform(extension.begin(), extension.end(), extension.begin(), ::tolower);
     if (!hidden && kExtensions.contains(extension) && entry->is_regular_file(error)) {
@@ -56,8 +64,7 @@ std::vector<fs::path> pictures_below(const fs::path& folder) {
   return found;
 }
 
-// --- Whole or cut short: the decoders fill up with grey what a truncated file lacks, and say nothing
-// ----------------------
+// --- Whole or cut short: the decoders fill up with grey what a file lacks, and say nothing -----------------
 
 uint32_t big_endian(std::string_view bytes, size_t at, int count) {
   uint32_t value = 0;
@@ -99,8 +106,29 @@ std::string damage(std::string_view bytes) {
   return "";
 }
 
-// --- Pixels
-// -----------------------------------------------------------------------------------------------------------
+// While it lives, what is written to standard error is dropped.
+class SilentStderr final {
+ public:
+  SilentStderr() : kept_(::dup(STDERR_FILENO)) {
+    std::fflush(stderr);
+    const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (kept_ >= 0 && nowhere >= 0) ::dup2(nowhere, STDERR_FILENO);
+    if (nowhere >= 0) ::close(nowhere);
+  }
+  ~SilentStderr() {
+    if (kept_ < 0) return;
+    std::fflush(stderr);
+    ::dup2(kept_, STDERR_FILENO);
+    ::close(kept_);
+  }
+  SilentStderr(const SilentStderr&) = delete;
+  SilentStderr& operator=(const SilentStderr&) = delete;
+
+ private:
+  int kept_;
+};
+
+// --- Pixels ----------------------------------------------------------------------------------------------------------
 
 cv::Mat decode(const fs::path& file, bool grey) {
   std::string bytes;
@@ -161,7 +189,8 @@ Tensor decode_all(const fs::path& folder, const std::vector<fs::path>& files, co
                     count, config.size, config.size, bytes >> 30, kLargestMemory >> 30));
   }
   Tensor x = torch::empty({count, channels, config.size, config.size}, torch::kByte);
-  cv::setNumThreads(0);  // the threads are ours: a picture each
+  cv::setNumThreads(0);        // the threads are ours: a picture each
+  const SilentStderr silence;  // of a broken picture OpenCV and the libraries below it print lines of their own
   std::vector<std::string> mistakes(files.size());
   at::parallel_for(0, count, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -169,13 +198,14 @@ Tensor decode_all(const fs::path& folder, const std::vector<fs::path>& files, co
         store(fitted(decode(folder / files[i], config.grey), static_cast<int>(config.size), config.fit), x[i]);
       } catch (const std::exception& error) {
         mistakes[i] = error.what();
-        return;
       }
     }
   });
-  for (const std::string& mistake : mistakes) {
-    if (!mistake.empty()) throw RunError(mistake);
+  size_t first = files.size();  // by path, which is not the order of `files`
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (!mistakes[i].empty() && (first == files.size() || files[i] < files[first])) first = i;
   }
+  if (first < files.size()) throw RunError(mistakes[first]);
   return x;
 }
 

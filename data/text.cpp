@@ -78,7 +78,8 @@ std::string printed_king_james(const std::string& or_else) {
 }  // namespace
 
 void TextConfig::fields(Fields& f) {
-  f("file", file, "the text file, UTF-8 unless tokens are bytes");
+  f("file", file, "the text file, UTF-8 unless tokens are bytes",
+    TextForm{"", "the path of a text file", /*required=*/true});
   text_fields(f, tokens, validation);
 }
 

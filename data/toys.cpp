@@ -38,8 +38,7 @@ Dataset make_toy(const char* name, const ToySizes& sizes, int64_t classes, const
   return dataset;
 }
 
-// --- Mixtures of circular Gaussians of one width
-// ----------------------------------------------------------------------
+// --- Mixtures of circular Gaussians of one width ---------------------------------------------------------------------
 
 struct Mixture {
   Tensor centers;      // (K, 2) float64
@@ -103,8 +102,7 @@ Mixture grid_gaussians(const GridGaussiansConfig& config) {
   return equal_mixture(torch::cartesian_prod({line, line}), config.std);
 }
 
-// --- Two moons
-// --------------------------------------------------------------------------------------------------------
+// --- Two moons -------------------------------------------------------------------------------------------------------
 
 // (cos t, sin t) and its image under the half turn about (1/2, 1/4).
 Tensor moon_points(const Tensor& t, bool second) {
@@ -130,8 +128,7 @@ Examples sample_two_moons(const TwoMoonsConfig& config, Rng& rng, int64_t count)
   return {clean + config.noise * rng.normal({count, 2}), moon};
 }
 
-// --- Rings
-// ------------------------------------------------------------------------------------------------------------
+// --- Rings -----------------------------------------------------------------------------------------------------------
 
 // Log-density at distance rho from the origin. One ring of radius r: the angle integral of the Gaussian is a modified
 // Bessel function (Rice, 1945), N(x) = exp(-(rho^2 + r^2) / 2 s^2) I0(rho r / s^2) / (2 pi s^2).
@@ -154,8 +151,7 @@ Examples sample_rings(const RingsConfig& config, Rng& rng, int64_t count) {
   return {clean + config.noise * rng.normal({count, 2}), ring};
 }
 
-// --- Checkerboard
-// -----------------------------------------------------------------------------------------------------
+// --- Checkerboard ----------------------------------------------------------------------------------------------------
 
 constexpr double kSquare = 2;  // side; 4x4 squares cover [-4, 4]^2
 
@@ -178,8 +174,7 @@ Tensor checkerboard_log_density(const Tensor& x) {
 
 }  // namespace
 
-// --- Configs
-// ----------------------------------------------------------------------------------------------------------
+// --- Configs ---------------------------------------------------------------------------------------------------------
 
 void ToySizes::fields(Fields& f) {
   f("examples", examples, "training points", kSplitSize);
@@ -211,8 +206,7 @@ void RingsConfig::fields(Fields& f) {
   ToySizes::fields(f);
 }
 
-// --- Entropies and data sets
-// --------------------------------------------------------------------------------------------
+// --- Entropies and data sets -----------------------------------------------------------------------------------------
 
 double entropy_of(const EightGaussiansConfig& config) { return entropy(eight_gaussians(config)); }
 double entropy_of(const GridGaussiansConfig& config) { return entropy(grid_gaussians(config)); }

@@ -14,6 +14,7 @@ using Catch::Matchers::MatcherBase;
 namespace Catch::Matchers {  // for strings, as in version 2
 inline auto Contains(const char* text) { return ContainsSubstring(text); }
 inline auto Contains(const std::string& text) { return ContainsSubstring(text); }
+inline auto Contains(std::string&& text) { return ContainsSubstring(text); }
 }  // namespace Catch::Matchers
 #else  // Catch2 2.13
 #include <catch2/catch.hpp>
