@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "core/error.h"
+
 namespace genzoo {
 namespace {
 
@@ -50,6 +52,10 @@ BatchNormImpl::BatchNormImpl(int64_t channels, double eps)
       eps_(eps) {}
 
 Tensor BatchNormImpl::forward(const Tensor& x) {
+  if (is_training() && x.numel() == x.size(1)) {
+    throw UsageError(
+        "batch normalization over one value a channel: a batch needs two examples a shard; raise train.batch_size");
+  }
   return at::batch_norm(x, weight, bias, running_mean, running_var, is_training(), /*momentum=*/0.1, eps_,
                         /*cudnn_enabled=*/true);
 }

@@ -72,7 +72,7 @@ template <class M> concept HasAdversarialLoss = requires(M& m, const Batch& b, c
   { m.generate_fake(n, rng) } -> std::same_as<Tensor>;               // (n, ...) as the discriminator sees them
   { m.discriminator_loss(b, fake, rng) } -> std::same_as<Loss>;
   { m.generator_loss(fake, rng) } -> std::same_as<Loss>;
-  { m.n_critic() } -> std::same_as<int64_t>;                          // discriminator updates a generator update
+  { m.n_critic() } -> std::same_as<int64_t>;                          // discriminator updates per generator update
   m.generator->parameters();
   m.discriminator->parameters(); };
 

@@ -89,6 +89,16 @@ Checkpoint read_checkpoint(const fs::path& path) {
   return checkpoint;
 }
 
+bool is_checkpoint(const fs::path& path) {
+  try {
+    const TensorFileHeader header = read_safetensors_header(path);
+    const auto format = header.metadata.find("format");
+    return format != header.metadata.end() && format->second == kFormat;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 fs::path find_checkpoint(const fs::path& run_or_file, Which which) {
   if (fs::is_regular_file(run_or_file)) return run_or_file;
   if (!fs::is_directory(run_or_file)) {

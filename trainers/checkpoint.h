@@ -36,6 +36,9 @@ struct Checkpoint {
 /// Throws UsageError if there is no such file, RunError with one line if it is damaged or no checkpoint of genzoo.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
 
+/// Whether there is a checkpoint of genzoo at the path; reads the header only.
+bool is_checkpoint(const std::filesystem::path& path);
+
 /// Which weights a verb uses.
 enum class Weights { ema_if_any, raw };
 

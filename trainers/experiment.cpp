@@ -45,7 +45,10 @@ bool is_power_of_two(int64_t n) { return n > 0 && (n & (n - 1)) == 0; }
 }  // namespace
 
 void EmaConfig::fields(Fields& f) {
-  f("halflife_images", halflife_images, "training examples after which an old weight counts half", positive);
+  f("halflife_images", halflife_images,
+    "training examples (of two players the generator's) after which an old weight counts half; at most a twentieth of "
+    "those seen",
+    positive);
 }
 
 void Every::fields(Fields& f) {
@@ -63,7 +66,8 @@ void PlayerOptimizers::fields(Fields& f) {
 
 void TrainConfig::fields(Fields& f) {
   f("steps", steps, "updates; of two players: generator updates", positive);
-  f("batch_size", batch_size, "examples a batch; of text: windows", positive);
+  f("batch_size", batch_size, "examples per batch; of text: windows",
+    Range{1, 1 << 20, false, false, "in [1, 1048576]"});
   f("accumulate", accumulate, "batches whose gradients are averaged into one update", positive);
   f("shards", shards,
     "equal parts a batch is split into, a power of two; computed one after another, on one thread each", positive);
@@ -83,17 +87,15 @@ void TrainConfig::fields(Fields& f) {
 }
 
 void ExperimentConfig::fields(Fields& f) {
-  f("experiment", experiment, "the run's name: runs/<experiment>/ unless --run says otherwise");
+  f("experiment", experiment, "the run's name: runs/<experiment>/ unless --run says otherwise",
+    TextForm{"^[^./][^/]*$", "a name for a folder, without '/' and not beginning with '.'", /*required=*/true});
   f("seed", seed, "everything random is a function of it", non_negative);
-  f("device", device, "auto, cpu, cuda or cuda:N");
+  f("device", device, "auto, cpu, cuda or cuda:N",
+    TextForm{"^(auto|cpu|cuda(:[0-9]{1,3})?)$", "auto, cpu, cuda or cuda:N"});
   f("threads", threads, "threads of the CPU; 0: all cores", Range{0, 4096, false, false, "in [0, 4096]"});
   f("data", data, dataset_choices(), "what there is to learn from");
   f("model", model, model_choices(), "what learns");
   f("train", train, "how it learns");
-  f.require(!experiment.empty() && experiment.find('/') == std::string::npos && experiment[0] != '.', "experiment",
-            "'experiment' must be a name for a folder, not empty, without '/' and not beginning with '.'");
-  f.require(device == "auto" || device == "cpu" || cuda_index(device) >= 0, "device",
-            fmt::format("'device' must be auto, cpu, cuda or cuda:N, not '{}'", device));
 }
 
 OptimizerConfig player_optimizer(const PlayerOptimizer& own, const OptimizerConfig& experiments) {
@@ -136,6 +138,9 @@ int set_up_compute(int64_t threads, bool deterministic) {
   at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
   // Filling fresh memory with NaN would cost half a millisecond a megabyte, on the CPU too; nothing reads it unwritten.
   at::globalContext().setDeterministicFillUninitializedMemory(false);
+  // float32 means float32: cuDNN's default is to round the factors of its convolutions to TF32's ten bits.
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setFloat32MatmulPrecision("highest");
   at::globalContext().setDeterministicCuDNN(deterministic);
   at::globalContext().setBenchmarkCuDNN(!deterministic);
   return count;

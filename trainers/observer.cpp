@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
+#include "core/error.h"
 #include "core/image.h"
 #include "core/json.h"
 
@@ -20,8 +22,8 @@ std::string duration(double seconds) {
 
 }  // namespace
 
-void JsonLog::begin(int64_t step, int64_t) {
-  if (step > 0) lines_.write(Json{{"resumed_at", step}}.dump());
+void JsonLog::begin(int64_t step, int64_t, bool resumed) {
+  if (resumed) lines_.write(Json{{"resumed_at", step}}.dump());
 }
 
 void JsonLog::line(const LogLine& line) {
@@ -32,10 +34,12 @@ void JsonLog::line(const LogLine& line) {
   if (line.items_per_s) json["items_per_s"] = *line.items_per_s;
   json["seconds"] = line.seconds;
   lines_.write(json.dump());
+  // The best checkpoint is chosen, and others removed, by these lines: they must not be lost before those are.
+  if (line.split == Split::validation) lines_.sync();
 }
 
-void TensorBoardLog::begin(int64_t step, int64_t) {
-  writer_ = std::make_unique<EventWriter>(folder_, step > 0 ? step : -1);
+void TensorBoardLog::begin(int64_t step, int64_t, bool resumed) {
+  writer_ = std::make_unique<EventWriter>(folder_, resumed ? step : -1);
 }
 
 void TensorBoardLog::line(const LogLine& line) {
@@ -51,7 +55,7 @@ void TensorBoardLog::samples(int64_t step, const SampleOutput& output) {
     return;
   }
   const Tensor& picture = output.picture;
-  writer_->image("samples", step, encode_png(picture), picture.size(2), picture.size(1), picture.size(0));
+  writer_->image("samples", step, encode_png(picture), picture.size(2), picture.size(1), picture.size(0), output.note);
 }
 
 void SampleFiles::samples(int64_t step, const SampleOutput& output) {
@@ -67,11 +71,18 @@ void SampleFiles::end(int64_t, const std::string&) {
   std::vector<std::filesystem::path> paths;
   std::error_code none;
   for (const auto& item : std::filesystem::directory_iterator(run_.samples(), none)) {
-    if (item.path().extension() == ".png") paths.push_back(item.path());
+    if (sample_step(item.path())) paths.push_back(item.path());
   }
   std::ranges::sort(paths);
   std::vector<Tensor> frames;
-  for (const auto& path : paths) frames.push_back(read_png(path));
+  for (const auto& path : paths) {
+    try {
+      frames.push_back(read_png(path));
+    } catch (const RunError&) {
+      continue;  // a picture that somebody spoiled is no reason to call a training failed
+    }
+    if (frames.back().sizes() != frames.front().sizes()) frames.pop_back();
+  }
   if (frames.size() < 2) return;
   constexpr int kMilliseconds = 160, kLastFrameRepeats = 8;
   frames.insert(frames.end(), kLastFrameRepeats, frames.back());
@@ -88,11 +99,11 @@ void Console::clear() {
   if (is_terminal_) put("\r\x1b[K");
 }
 
-void Console::begin(int64_t step, int64_t steps) {
+void Console::begin(int64_t step, int64_t steps, bool resumed) {
   first_ = step;
   steps_ = steps;
   started_ = std::chrono::steady_clock::now();
-  if (step > 0) put(fmt::format("resumed at step {} of {}\n", step, steps));
+  if (resumed) put(fmt::format("resumed at step {} of {}\n", step, steps));
 }
 
 void Console::line(const LogLine& line) {
@@ -110,7 +121,11 @@ void Console::line(const LogLine& line) {
   put(text + (stays ? "\n" : ""));
 }
 
-void Console::samples(int64_t, const SampleOutput&) {}
+void Console::samples(int64_t, const SampleOutput& output) {
+  if (std::exchange(told_of_samples_, true) || output.note.empty()) return;
+  clear();
+  put(output.note + "\n");
+}
 
 void Console::end(int64_t step, const std::string& reason) {
   clear();

@@ -33,13 +33,14 @@ struct LogLine {
 struct SampleOutput {
   Tensor picture;  ///< (3 or 1, H, W) uint8; undefined for text
   std::string text;
-  std::string title;  ///< "samples", "means of p(x|z)"
+  std::string note;  ///< what a viewer must know: "means of p(x|z), not draws"; mostly empty
 };
 
 class Observer {
  public:
   virtual ~Observer() = default;
-  virtual void begin(int64_t step, int64_t steps) = 0;  ///< from which step to which
+  /// From which step to which; `resumed`: the run had begun before, perhaps without a checkpoint.
+  virtual void begin(int64_t step, int64_t steps, bool resumed) = 0;
   virtual void line(const LogLine& line) = 0;
   virtual void samples(int64_t step, const SampleOutput& output) = 0;
   virtual void end(int64_t step, const std::string& reason) = 0;
@@ -49,7 +50,7 @@ class Observer {
 class JsonLog final : public Observer {
  public:
   explicit JsonLog(const RunFolder& run) : lines_(run.log()) {}
-  void begin(int64_t step, int64_t steps) override;
+  void begin(int64_t step, int64_t steps, bool resumed) override;
   void line(const LogLine& line) override;
   void samples(int64_t, const SampleOutput&) override {}
   void end(int64_t, const std::string&) override {}
@@ -62,7 +63,7 @@ class JsonLog final : public Observer {
 class TensorBoardLog final : public Observer {
  public:
   explicit TensorBoardLog(const RunFolder& run) : folder_(run.path()) {}
-  void begin(int64_t step, int64_t steps) override;
+  void begin(int64_t step, int64_t steps, bool resumed) override;
   void line(const LogLine& line) override;
   void samples(int64_t step, const SampleOutput& output) override;
   void end(int64_t, const std::string&) override {}
@@ -76,7 +77,7 @@ class TensorBoardLog final : public Observer {
 class SampleFiles final : public Observer {
  public:
   SampleFiles(const RunFolder& run, bool animate) : run_(run), animate_(animate) {}
-  void begin(int64_t, int64_t) override {}
+  void begin(int64_t, int64_t, bool) override {}
   void line(const LogLine&) override {}
   void samples(int64_t step, const SampleOutput& output) override;
   void end(int64_t step, const std::string& reason) override;
@@ -90,7 +91,7 @@ class SampleFiles final : public Observer {
 class Console final : public Observer {
  public:
   explicit Console(bool is_terminal) : is_terminal_(is_terminal) {}
-  void begin(int64_t step, int64_t steps) override;
+  void begin(int64_t step, int64_t steps, bool resumed) override;
   void line(const LogLine& line) override;
   void samples(int64_t step, const SampleOutput& output) override;
   void end(int64_t step, const std::string& reason) override;
@@ -99,6 +100,7 @@ class Console final : public Observer {
   void put(const std::string& text);
   void clear();
   bool is_terminal_;
+  bool told_of_samples_ = false;
   int64_t first_ = 0, steps_ = 0;
   std::chrono::steady_clock::time_point started_;
 };

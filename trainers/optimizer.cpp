@@ -37,7 +37,7 @@ void SGDConfig::fields(Fields& f) {
   f("lr", lr, "learning rate at the schedule's top", positive);
   f("momentum", momentum, "decay of the velocity; 0: plain gradient descent", fraction);
   f("nesterov", nesterov, "Nesterov's look-ahead momentum");
-  f("weight_decay", weight_decay, "decay of parameters with two or more dimensions", non_negative);
+  f("weight_decay", weight_decay, "decay of weight matrices and kernels; gains and biases do not decay", non_negative);
   f.require(!nesterov || momentum > 0, "nesterov", "'nesterov' needs a 'momentum' above 0");
 }
 
@@ -53,7 +53,8 @@ FlatParameters::FlatParameters(torch::nn::Module& module) {
   for (const auto& item : named) {
     const Tensor& p = item.value();
     TORCH_CHECK(p.is_contiguous(), "parameter ", item.key(), " is not contiguous");
-    const bool decays = p.dim() >= 2;
+    // Matrices and kernels: a gain or bias of an image's channels has three dimensions, but is called neither.
+    const bool decays = p.dim() >= 2 && (item.key() == "weight" || item.key().ends_with(".weight"));
     int64_t g = 0;
     while (g < static_cast<int64_t>(groups_.size()) &&
            (groups_[g].decays != decays || options[g].dtype() != p.options().dtype())) {

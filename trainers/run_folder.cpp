@@ -51,13 +51,18 @@ std::optional<ExperimentConfig> config_if_readable(const fs::path& path) {
 
 }  // namespace
 
+std::optional<int64_t> sample_step(const fs::path& path) { return step_of(path, ".png"); }
+
 fs::path RunFolder::checkpoint(int64_t step) const { return checkpoints() / file_name(step, ".safetensors"); }
 
 fs::path RunFolder::sample(int64_t step, const std::string& extension) const {
   return samples() / file_name(step, extension);
 }
 
-bool RunFolder::has_run() const { return fs::is_regular_file(config()) || !checkpoint_steps().empty(); }
+bool RunFolder::has_run() const {
+  std::error_code unreadable;
+  return fs::is_regular_file(config(), unreadable) || !checkpoint_steps().empty();
+}
 
 std::vector<int64_t> RunFolder::checkpoint_steps() const {
   std::vector<int64_t> steps;
@@ -178,7 +183,8 @@ std::vector<RunSummary> list_runs(const fs::path& below) {
   const auto options = fs::directory_options::skip_permission_denied;
   for (auto it = fs::recursive_directory_iterator(below, options, error); it != fs::recursive_directory_iterator();
        it.increment(error)) {
-    if (it->is_directory(error) && RunFolder(it->path()).has_run() && fs::exists(RunFolder(it->path()).run_json())) {
+    if (it->is_directory(error) && RunFolder(it->path()).has_run() &&
+        fs::exists(RunFolder(it->path()).run_json(), error)) {
       folders.insert(it->path());
       it.disable_recursion_pending();
     }

@@ -37,6 +37,9 @@ class RunFolder final {
   std::filesystem::path folder_;
 };
 
+/// The step of a sample's picture, by its name; nothing for other files.
+std::optional<int64_t> sample_step(const std::filesystem::path& path);
+
 /// The validation losses that log.jsonl tells, by step; of two lines for one step the last counts.
 std::vector<std::pair<int64_t, double>> validation_losses(const RunFolder& run);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <torch/utils.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +17,8 @@ namespace {
 constexpr int64_t kChunk = 64;   // rows a network sees at once
 constexpr double kExtent = 5.0;  // half the side of the square in which 2-D data are shown
 constexpr int64_t kDensityGrid = 200;
+constexpr int64_t kGridGap = 2;              // pixels between images
+constexpr int64_t kMaxPictureSide = 65'500;  // pixels; GIMP's, ImageMagick's and browsers' limits are near
 
 /// The token a text without a prompt begins with: a line's beginning is what follows a newline.
 std::string default_prompt(const Tokenizer& tokenizer) {
@@ -29,9 +32,11 @@ std::string default_prompt(const Tokenizer& tokenizer) {
 
 /// Points between a and b (n, Z) at share t of the angle between them.
 Tensor great_circle(const Tensor& a, const Tensor& b, double t) {
-  const Tensor cosine = at::cosine_similarity(a, b, 1).clamp(-1 + 1e-6, 1 - 1e-6).unsqueeze(1);
-  const Tensor angle = cosine.acos();
-  return ((1 - t) * angle).sin() / angle.sin() * a + (t * angle).sin() / angle.sin() * b;
+  const Tensor cosine = at::cosine_similarity(a, b, 1).clamp(-1, 1).unsqueeze(1);
+  const Tensor angle = cosine.acos(), sine = angle.sin();
+  const Tensor arc = ((1 - t) * angle).sin() / sine * a + (t * angle).sin() / sine * b;
+  // Nearly the same or opposite directions (in one dimension there are no others) span no circle: the straight way.
+  return at::where(sine > 1e-2, arc, (1 - t) * a + t * b);
 }
 
 }  // namespace
@@ -83,7 +88,7 @@ Tensor interpolate_latents(const AnyModel& model, int64_t n, int64_t steps, uint
   const Tensor a = rng.normal(size).flatten(1), b = rng.normal(size).flatten(1);
   std::vector<Tensor> between;
   for (int64_t i = 0; i < steps; ++i) {
-    between.push_back(great_circle(a, b, steps == 1 ? 0.0 : static_cast<double>(i) / static_cast<double>(steps - 1)));
+    between.push_back(great_circle(a, b, static_cast<double>(i) / static_cast<double>(steps - 1)));
   }
   std::vector<int64_t> flat = model.can.latent_shape;
   flat.insert(flat.begin(), n * steps);
@@ -97,10 +102,35 @@ Tensor as_pixels(const Tensor& images, int64_t levels) {
              : (images.to(torch::kFloat) * (255.0 / static_cast<double>(levels - 1))).round().to(torch::kByte);
 }
 
+void require_room(int64_t n, const DataSpec& spec) {
+  const double bytes = static_cast<double>(spec.dims()) * (spec.kind == DataKind::images ? 1 : sizeof(float));
+  const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  if (static_cast<double>(n) * bytes <= memory / 2) return;
+  throw UsageError(
+      fmt::format("{} samples are {:.0f} GB, more than half of this machine's {:.0f} GB; at most {:.0f} fit", n,
+                  static_cast<double>(n) * bytes / 1e9, memory / 1e9, memory / 2 / bytes));
+}
+
+void require_picture(int64_t n, const DataSpec& spec, int64_t columns) {
+  if (spec.kind != DataKind::images) return;
+  const double across = static_cast<double>(std::min(columns, n)) * static_cast<double>(spec.shape[2] + kGridGap);
+  const double rows = std::ceil(static_cast<double>(n) / static_cast<double>(columns));
+  const double down = rows * static_cast<double>(spec.shape[1] + kGridGap);
+  if (std::max(across, down) + kGridGap <= kMaxPictureSide) return;
+  throw UsageError(
+      fmt::format("a picture of {} images, {} a row, would be {:.0f} by {:.0f} pixels; at most {} a side are "
+                  "shown by viewers: take fewer images, another number of columns, or a .safetensors",
+                  n, columns, across, down, kMaxPictureSide));
+}
+
 Tensor picture_of(const Tensor& samples, const DataSpec& spec, int64_t columns) {
   if (spec.kind == DataKind::images) {
     const Tensor pixels = as_pixels(samples, spec.levels);
-    return image_grid(pixels, columns, comfortable_scale(pixels.size(3), columns));
+    const int64_t across = std::min(columns, pixels.size(0)), rows = (pixels.size(0) + across - 1) / across;
+    const int64_t fits = (kMaxPictureSide - kGridGap) /
+                         (std::max(rows * pixels.size(2), across * pixels.size(3)) + std::max(rows, across) * kGridGap);
+    const int64_t scale = std::min(comfortable_scale(pixels.size(3), across), std::max<int64_t>(fits, 1));
+    return image_grid(pixels, across, scale, kGridGap);
   }
   const Tensor points =
       samples.size(1) == 1 ? at::cat({samples, torch::zeros_like(samples)}, 1) : samples.narrow(1, 0, 2);

@@ -33,18 +33,25 @@ ExperimentConfig config_of_run(const RunFolder& run) {
 /// run.json: what a person or program may ask of a run that is not in its config.
 class RunRecord final {
  public:
-  RunRecord(const RunFolder& run, const TrainRequest& request) : path_(run.run_json()) {
-    if (fs::exists(path_)) {
-      try {
-        json_ = parse_json(read_file(path_), path_.string());
-        if (!json_.is_object()) json_ = Json::object();
-      } catch (const RunError&) {
-        json_ = Json::object();  // a damaged record is no reason not to train
-      }
+  explicit RunRecord(const RunFolder& run) : path_(run.run_json()) {
+    if (!fs::exists(path_)) return;
+    try {
+      json_ = parse_json(read_file(path_), path_.string());
+      if (!json_.is_object()) json_ = Json::object();
+    } catch (const RunError&) {
+      json_ = Json::object();  // a damaged record is no reason not to train
     }
+  }
+
+  bool says(const std::string& exit_reason) const {
+    return json_.contains("exit_reason") && json_["exit_reason"] == exit_reason;
+  }
+
+  /// A training begins, or goes on.
+  void begin(const ExperimentConfig& config, const AnyModel& model, const TrainRequest& request, bool resumed) {
     const std::string now = utc_now();
     if (!json_.contains("started")) json_["started"] = now;
-    if (request.resume && !RunFolder(run.path()).checkpoint_steps().empty()) json_["resumed"].push_back(now);
+    if (resumed) json_["resumed"].push_back(now);
     json_["genzoo"] = program_version();
     json_["git_commit"] = git_commit();
     json_["libtorch"] = libtorch_version();
@@ -53,9 +60,6 @@ class RunRecord final {
     json_["command_line"] = request.command_line;
     json_["exit_reason"] = "running";
     json_["ended"] = nullptr;
-  }
-
-  void describe(const ExperimentConfig& config, const AnyModel& model) {
     json_["device"] = config.device;
     json_["threads"] = config.threads;
     json_["parameters"] = parameter_count(*model.module);
@@ -70,19 +74,37 @@ class RunRecord final {
   }
 
  private:
-  void write() { write_file_whole(path_, json_.dump(2) + "\n"); }
+  void write() {  // a command line may hold any bytes
+    write_file_whole(path_, json_.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n");
+  }
   fs::path path_;
   Json json_ = Json::object();
 };
 
-std::vector<std::unique_ptr<Observer>> observers_of(const RunFolder& run, const TrainRequest& request,
-                                                    const DataSpec& spec) {
-  std::vector<std::unique_ptr<Observer>> observers;
-  observers.push_back(std::make_unique<JsonLog>(run));
-  observers.push_back(std::make_unique<TensorBoardLog>(run));
-  observers.push_back(std::make_unique<SampleFiles>(run, spec.kind == DataKind::vectors && spec.dims() == 2));
-  if (!request.quiet) observers.push_back(std::make_unique<Console>(request.terminal));
-  return observers;
+void add_observers(Trainer& trainer, const RunFolder& run, const TrainRequest& request, const DataSpec& spec) {
+  trainer.add(std::make_unique<JsonLog>(run));
+  trainer.add(std::make_unique<TensorBoardLog>(run));
+  trainer.add(std::make_unique<SampleFiles>(run, spec.kind == DataKind::vectors && spec.dims() == 2));
+  if (!request.quiet) trainer.add(std::make_unique<Console>(request.terminal));
+}
+
+/// The folder, which is made if it is not there, for this process alone.
+FolderLock lock_run(const RunFolder& run) {
+  auto lock = FolderLock::try_lock(run.path());
+  if (lock) return std::move(*lock);
+  throw UsageError(fmt::format("{} is in use by another genzoo; wait for it, or choose another folder by --run",
+                               run.path().string()));
+}
+
+/// Does something with the newest checkpoint; when that is damaged, the error also says from where one can go on.
+void read_newest(const RunFolder& run, const std::function<void(const fs::path&)>& read) {
+  const std::vector<int64_t> steps = run.checkpoint_steps();
+  try {
+    read(run.checkpoint(steps.back()));
+  } catch (const RunError& error) {
+    throw RunError(fmt::format("{}; remove that file to go on from {}", error.what(),
+                               steps.size() > 1 ? fmt::format("step {}", steps[steps.size() - 2]) : "the start"));
+  }
 }
 
 /// Takes from the run what a config leaves open, refuses what would be another experiment, warns of the rest.
@@ -132,22 +154,28 @@ RunFolder run_folder_of(const ExperimentConfig& config, const TrainRequest& requ
 }
 
 void require_free(const RunFolder& run, const TrainRequest& request) {
-  if (!run.has_run() || request.resume) return;
-  throw UsageError(
-      fmt::format("{} holds a run already, which is not overwritten; go on with it by --resume, or choose "
-                  "another folder by --run",
-                  run.path().string()));
+  if (request.resume) return;
+  if (run.has_run()) {
+    throw UsageError(
+        fmt::format("{} holds a run already, which is not overwritten; go on with it by --resume, or choose "
+                    "another folder by --run",
+                    run.path().string()));
+  }
+  for (const fs::path& file : {run.log(), run.best(), run.run_json(), run.samples()}) {
+    if (!fs::exists(file)) continue;
+    throw UsageError(
+        fmt::format("{} has no config.yaml but holds {}, which a run would overwrite; choose another folder "
+                    "by --run",
+                    run.path().string(), file.filename().string()));
+  }
 }
 
 TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& request) {
   const RunFolder run = run_folder_of(config, request);
   require_free(run, request);
-  const auto lock = FolderLock::try_lock(run.path());
-  if (!lock) {
-    throw UsageError(fmt::format("{} is in use by another genzoo; wait for it, or choose another folder by --run",
-                                 run.path().string()));
-  }
-  require_free(run, request);  // another training may have come and gone before the lock was ours
+  // A training that is refused leaves no folder behind; one that is there is locked before anything is read from it.
+  std::optional<FolderLock> lock;
+  if (fs::exists(run.path())) lock.emplace(lock_run(run));
   const bool resuming = run.has_run();
   if (resuming) settle_resumed(config, run, request);
   config.device = resolve_device(config.device).str();
@@ -155,19 +183,27 @@ TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& reque
 
   const std::vector<int64_t> saved = run.checkpoint_steps();
   if (resuming && !saved.empty() && saved.back() >= config.train.steps) {
+    read_newest(run, [](const fs::path& newest) { read_checkpoint(newest); });  // whole, or it is no end
     // It may have been killed after its last checkpoint and before its last words.
     settle_checkpoints(run, config.train.keep);
-    RunRecord(run, request).end("finished", saved.back());
+    RunRecord record(run);
+    if (!record.says("finished")) record.end("finished", saved.back());
     return {ExitCode::done, saved.back(), "finished already", {}, 0.0};
   }
   const Dataset dataset = open_dataset(config.data, request.places);
-  Trainer trainer(config, dataset, run, observers_of(run, request, dataset.spec));
-  if (resuming && !saved.empty()) trainer.load(run.checkpoint(saved.back()));
+  Trainer trainer(config, dataset, run);
+  if (resuming && saved.empty()) trainer.restart();
+  if (resuming && !saved.empty()) read_newest(run, [&](const fs::path& newest) { trainer.load(newest); });
 
-  RunRecord record(run, request);
-  write_file_whole(run.config(), write_config(config));
-  record.describe(config, trainer.model());
+  if (!lock) {
+    lock.emplace(lock_run(run));
+    require_free(run, request);  // another training may have come and gone before the lock was ours
+  }
+  write_file_whole(run.config(), write_config(config));  // first of all: with it the folder is a run's
+  RunRecord record(run);
+  record.begin(config, trainer.model(), request, resuming && !saved.empty());
   try {
+    add_observers(trainer, run, request, dataset.spec);
     const TrainOutcome outcome = trainer.run();
     record.end(outcome.reason, outcome.step);
     return outcome;

@@ -43,16 +43,20 @@ std::string optimizer_prefix(const std::string& name) {
 
 }  // namespace
 
-Trainer::Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run,
-                 std::vector<std::unique_ptr<Observer>> observers)
+Trainer::Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run)
     : config_(std::move(config)),
       spec_(dataset.spec),
       run_(std::move(run)),
       device_(resolve_device(config_.device)),
       model_(model_on(config_, spec_, device_)),
-      source_(dataset, config_.train.batch_size, model_.can.context, static_cast<uint64_t>(config_.seed), device_),
-      observers_(std::move(observers)) {
+      source_(dataset, config_.train.batch_size, model_.can.context, static_cast<uint64_t>(config_.seed), device_) {
   const TrainConfig& t = config_.train;
+  const bool overridden = !std::holds_alternative<SameOptimizer>(t.optimizers.generator) ||
+                          !std::holds_alternative<SameOptimizer>(t.optimizers.discriminator);
+  if (overridden && !model_.can.game) {
+    throw UsageError(
+        fmt::format("train.optimizers is for two players, and {} is one; set train.optimizer", model_.family));
+  }
   step_ = make_step(model_, t.optimizer, player_optimizer(t.optimizers.generator, t.optimizer),
                     player_optimizer(t.optimizers.discriminator, t.optimizer), step_config(config_));
   if (t.ema) {
@@ -77,6 +81,7 @@ void Trainer::load(const std::filesystem::path& path) {
     optimizer->load(checkpoint.below(optimizer_prefix(name)));
   }
   if (ema_) ema_->load(checkpoint.below("ema." + ema_prefix_));
+  resumed_ = true;
   steps_done_ = last_saved_ = checkpoint.info.step;
   seconds_before_ = seconds_logged(run_, steps_done_);
 }
@@ -88,18 +93,22 @@ TrainOutcome Trainer::run() {
   const Every& every = config_.train.every;
   const BatchSource batches = [this](int64_t index) { return source_.batch(index); };
   const int64_t examples = step_->batches_per_update() * config_.train.batch_size;
-  for (auto& o : observers_) o->begin(steps_done_, steps);
+  for (auto& o : observers_) o->begin(steps_done_, steps, resumed_);
   logged_step_ = steps_done_;
   logged_at_ = seconds_before_;
-  if (steps_done_ == 0) sample();
+  if (steps_done_ == 0) {
+    sample();
+    logged_at_ += seconds_since(start);
+  }
 
   while (steps_done_ < steps && SignalGuard::received() == 0) {
     const Terms terms = step_->update(batches, steps_done_);
     ++steps_done_;
     if (ema_) ema_->update(steps_done_ * examples, examples);
-    if (due(every.log)) log(terms, seconds_before_ + seconds_since(start));
+    const auto seconds = [&] { return seconds_before_ + seconds_since(start); };
+    if (due(every.log)) log(terms, seconds);
     const auto pause = std::chrono::steady_clock::now();
-    if (due(every.validate) || due(every.save)) validate(seconds_before_ + seconds_since(start));
+    if (due(every.validate) || due(every.save)) validate(seconds());
     if (due(every.sample)) sample();
     if (due(every.save)) save();
     logged_at_ += seconds_since(pause);  // items_per_s tells of training alone
@@ -116,9 +125,8 @@ TrainOutcome Trainer::run() {
   return outcome;
 }
 
-void Trainer::log(const Terms& terms, double seconds) {
-  LogLine line{
-      .step = steps_done_, .split = Split::train, .terms = {}, .lr = {}, .items_per_s = {}, .seconds = seconds};
+void Trainer::log(const Terms& terms, const std::function<double()>& clock) {
+  LogLine line{.step = steps_done_, .split = Split::train, .terms = {}, .lr = {}, .items_per_s = {}, .seconds = 0};
   for (const auto& [name, term] : terms) {
     const double value = term.item<double>();
     if (!std::isfinite(value)) {
@@ -127,6 +135,8 @@ void Trainer::log(const Terms& terms, double seconds) {
     }
     (name == "loss" ? line.loss : line.terms[name]) = value;
   }
+  const double seconds = clock();  // after the values were read: only then is a device done with the step
+  line.seconds = seconds;
   line.lr = step_->learning_rate_at(steps_done_ - 1);
   const int64_t items = (steps_done_ - logged_step_) * step_->batches_per_update() * config_.train.batch_size *
                         std::max<int64_t>(model_.can.context, 1);
@@ -172,7 +182,7 @@ void Trainer::sample() {
   std::optional<Ema::Swap> averaged;
   if (ema_) averaged.emplace(*ema_);
   const auto seed = static_cast<uint64_t>(config_.seed);
-  SampleOutput output{.picture = {}, .text = {}, .title = "samples"};
+  SampleOutput output{.picture = {}, .text = {}, .note = {}};
   if (model_.can.generate) {
     GenerateOptions options;
     options.tokens = kTextTokens;
@@ -180,7 +190,7 @@ void Trainer::sample() {
   } else if (model_.can.sample) {
     SampleOptions options;
     options.mean = model_.can.samples_have_mean;
-    if (options.mean) output.title = "means of p(x|z)";
+    if (options.mean) output.note = "the grids of samples show means of p(x|z), not draws from it";
     const int64_t n = spec_.kind == DataKind::images ? kGridImages : kScatterPoints;
     const Tensor samples = draw_samples(model_, n, seed, Purpose::latent, options, device_);
     output.picture = picture_of(samples, spec_, kGridColumns);

@@ -2,6 +2,7 @@
 // The loop every family shares. What a step does is the Step's affair; what a batch is, the source's.
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,14 +33,17 @@ struct TrainOutcome {
 class Trainer final {
  public:
   /// The experiment's device and threads are resolved already. Throws UsageError when model and data do not fit.
-  Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run,
-          std::vector<std::unique_ptr<Observer>> observers);
+  Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run);
 
   Trainer(const Trainer&) = delete;  // its step refers to its model
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Goes on from a checkpoint. Throws RunError if it does not fit.
+  /// Tells also this one of what happens.
+  void add(std::unique_ptr<Observer> observer) { observers_.push_back(std::move(observer)); }
+
+  /// Goes on from a checkpoint, or, when there was none yet, from the start. Throws RunError if it does not fit.
   void load(const std::filesystem::path& checkpoint);
+  void restart() { resumed_ = true; }
 
   /// Trains to the last step, or until a signal comes. Throws DivergedError at a non-finite number; the last
   /// checkpoint is then still good.
@@ -50,7 +54,7 @@ class Trainer final {
 
  private:
   bool due(int64_t every) const { return steps_done_ % every == 0 || steps_done_ == config_.train.steps; }
-  void log(const Terms& terms, double seconds);
+  void log(const Terms& terms, const std::function<double()>& clock);
   void validate(double seconds);
   void sample();
   void save();
@@ -70,6 +74,7 @@ class Trainer final {
   std::optional<EvaluationSource> validation_;
   std::vector<std::unique_ptr<Observer>> observers_;
 
+  bool resumed_ = false;
   int64_t steps_done_ = 0;
   int64_t last_saved_ = -1;
   std::optional<double> validation_loss_;  ///< of the last validation

@@ -32,7 +32,7 @@ struct GANConfig {
   gan::Objective objective = gan::Objective::non_saturating;
   double gradient_penalty = 10;  ///< lambda, wasserstein only
   double r1 = 0;                 ///< gamma; 0: no such penalty
-  int64_t n_critic = 1;          ///< discriminator updates a generator update
+  int64_t n_critic = 1;          ///< discriminator updates per generator update
 
   void fields(Fields& f) {
     f("latent_dim", latent_dim, "dimensions of the latent z ~ N(0, I)", positive);
@@ -48,7 +48,7 @@ struct GANConfig {
     f("loss", objective, gan::kObjectiveNames, "the players' losses");
     f("gradient_penalty", gradient_penalty, "weight of (|gradient| - 1)^2, of loss: wasserstein only", non_negative);
     f("r1", r1, "weight gamma of gamma/2 |gradient|^2 at the data; 0: none", non_negative);
-    f("n_critic", n_critic, "discriminator updates a generator update", positive);
+    f("n_critic", n_critic, "discriminator updates per generator update", positive);
     const bool on_gradients = r1 > 0 || (objective == gan::Objective::wasserstein && gradient_penalty > 0);
     f.require(discriminator_norm != gan::Norm::batch || !on_gradients, "discriminator_norm",
               "'discriminator_norm: batch' mixes the examples, and 'r1' and 'gradient_penalty' are on the gradient of "

@@ -53,7 +53,7 @@ class SqueezeImpl final : public FlowLayer {
 TORCH_MODULE(Squeeze);
 
 /// Pixels as real numbers, (0, levels) -> R: y = logit(alpha + (1 - 2 alpha) x / levels). alpha keeps the logit finite
-/// at both ends. Dinh et al. (2017), section 4.1.
+/// at both ends. Dinh et al. (2017), section 4.1, whose formula has 1 - alpha; 1 - 2 alpha treats both ends alike.
 class LogitImpl final : public FlowLayer {
  public:
   LogitImpl(int64_t levels, double alpha) : scale_((1 - 2 * alpha) / static_cast<double>(levels)), alpha_(alpha) {}

@@ -107,6 +107,13 @@ TEST_CASE("the density of vectors is exact, and its distance from a known truth 
   CHECK(near(divergence.value, std::numbers::ln2));
 }
 
+TEST_CASE("a loss is the mean over all examples, those of the last batch included", "[evaluation]") {
+  const Dataset dataset = tiny::points(130);  // a batch of 100 and one of 30
+  const Evaluation evaluation = evaluate(loaded(tiny::kFlow, dataset.spec), dataset, {});
+  const double likelihood = only(evaluation, "likelihood", "nats").value;
+  CHECK(std::abs(only(evaluation, "loss", "nats").value + likelihood) < 1e-5);
+}
+
 TEST_CASE("text is counted per token, over windows of one context", "[evaluation]") {
   const Dataset dataset = tiny::verses();
   const LoadedModel model = loaded(tiny::kTransformer, dataset.spec);

@@ -7,7 +7,9 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "models/layers.h"
+#include "models/registry.h"
 #include "tests/support.h"
+#include "tests/trainers/tiny_experiment.h"
 #include "trainers/ema.h"
 
 namespace genzoo {
@@ -161,6 +163,32 @@ TEST_CASE("an optimizer's state makes another one go on as it would", "[trainers
     const std::string message = error.what();
     CHECK(message.find("first.weight.exp_avg is missing") != std::string::npos);
     CHECK(message.find("third.weight.exp_avg is left over") != std::string::npos);
+  }
+}
+
+TEST_CASE("weights decay, gains and biases do not, whatever their dimensions", "[trainers][optimizer]") {
+  const auto config = tiny::experiment("{realnvp: {scales: 2, couplings: 1, hidden_dim: 4, blocks: 1}}", tiny::kNoise);
+  const Dataset dataset = open_dataset(config.data, {});
+  const AnyModel model = make_model(config.model, dataset.spec, 0);
+  const FlatParameters flat(*model.module);
+  for (const auto& slice : flat.slices()) {
+    INFO(slice.name);
+    const bool is_gain = slice.shape.size() == 1;
+    CHECK(flat.groups()[slice.group].decays == (slice.name.ends_with("weight") && !is_gain));
+  }
+}
+
+TEST_CASE("a velocity is state too", "[trainers][optimizer]") {
+  Net net = make_net(), other = make_net();
+  Optimizer optimizer(*net, SGDConfig{}), second(*other, SGDConfig{});
+  objective(net, 0).backward();
+  optimizer.step(0.1);
+  second.load(optimizer.state());
+  const NamedTensors loaded = second.state();
+  for (const auto& [name, tensor] : optimizer.state()) {
+    INFO(name);
+    CHECK(torch::equal(loaded.at(name), tensor));
+    CHECK(tensor.abs().max().item<double>() > 0);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "tests/support.h"
 #include "tests/trainers/tiny_experiment.h"
+#include "trainers/schedule.h"
 
 namespace genzoo {
 namespace {
@@ -68,6 +69,22 @@ TEST_CASE("the log has a line for every step and every validation", "[trainers][
   const auto resumed = std::ranges::find_if(lines, [](const Json& line) { return line.contains("resumed_at"); });
   REQUIRE(resumed != lines.end());
   CHECK(*resumed == Json{{"resumed_at", 6}});
+}
+
+TEST_CASE("the log tells each step's own learning rate, and always the last step", "[trainers][run_folder]") {
+  const TempDir folder;
+  const RunFolder run(folder / "run");
+  const auto config = experiment(tiny::kFlow, tiny::kPoints,
+                                 {"train.schedule={linear: {warmup_steps: 2}}", "train.steps=7", "train.every.log=3"});
+  train(config, run.path());
+  std::vector<int64_t> logged;
+  for (const Json& line : tiny::log_lines(run)) {
+    if (line.at("split") != "train") continue;
+    const auto step = line.at("step").get<int64_t>();
+    logged.push_back(step);
+    CHECK(line.at("lr") == learning_rate(config.train.schedule, 1e-3, step - 1, 7));  // of the update that led here
+  }
+  CHECK(logged == std::vector<int64_t>{3, 6, 7});
 }
 
 TEST_CASE("run.json tells what the config does not", "[trainers][run_folder]") {
@@ -150,6 +167,34 @@ TEST_CASE("of two lines for one step the last counts, and damaged ones do not", 
                    "{\"step\":2,\"split\":\"validation\",\"loss\":2.5}\n"
                    "{\"step\":6,\"split\":\"vali");
   CHECK(validation_losses(run) == std::vector<std::pair<int64_t, double>>{{2, 2.5}});
+}
+
+TEST_CASE("only what is saved can be the best", "[trainers][run_folder]") {
+  const TempDir folder;
+  const RunFolder run(folder.path());
+  fs::create_directories(run.checkpoints());
+  for (const int64_t step : {2, 4, 6}) write_file_whole(run.checkpoint(step), "");
+  write_file_whole(run.log(),
+                   "{\"step\":2,\"split\":\"validation\",\"loss\":3.0}\n"
+                   "{\"step\":3,\"split\":\"validation\",\"loss\":1.0}\n"
+                   "{\"step\":4,\"split\":\"validation\",\"loss\":2.0}\n"
+                   "{\"step\":6,\"split\":\"validation\",\"loss\":4.0}\n");
+  settle_checkpoints(run, 1);
+  CHECK(run.best_step() == 4);
+  CHECK(run.checkpoint_steps() == std::vector<int64_t>{4, 6});
+}
+
+TEST_CASE("seconds go on from the last line before the step that is resumed", "[trainers][run_folder]") {
+  const TempDir folder;
+  const RunFolder run(folder / "run");
+  const auto config = experiment(tiny::kFlow, tiny::kPoints, {"train.steps=2"});
+  train(config, run.path());
+  CHECK(seconds_logged(run, 0) == 0);
+  const double first = seconds_logged(run, 1), second = seconds_logged(run, 2);
+  CHECK(first > 0);
+  CHECK(second > first);
+  train(experiment(tiny::kFlow, tiny::kPoints, {"train.steps=3"}), run.path(), /*resume=*/true);
+  CHECK(seconds_logged(run, 3) > second);
 }
 
 TEST_CASE("a list of runs tells how each ended", "[trainers][run_folder]") {

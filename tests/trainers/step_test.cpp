@@ -45,6 +45,8 @@ TEST_CASE("the tree adds pairwise, level by level", "[trainers][shards]") {
 }
 
 TEST_CASE("shards without randomness or batch statistics learn what the whole batch teaches", "[trainers][shards]") {
+  // Of the optimizers this one alone sees the size of a gradient.
+  const OptimizerConfig plain = SGDConfig{.lr = 0.1, .momentum = 0.0};
   const std::string yaml = "{realnvp: {couplings: 2, hidden_dim: 8, normalization: none}}";
   std::vector<NamedTensors> after;
   for (const int64_t shards : {1, 2, 4}) {
@@ -52,7 +54,7 @@ TEST_CASE("shards without randomness or batch statistics learn what the whole ba
     StepConfig config;
     config.steps = 5;
     config.shards = shards;
-    const auto step = make_step(model, AdamWConfig{}, AdamWConfig{}, AdamWConfig{}, config);
+    const auto step = make_step(model, plain, plain, plain, config);
     for (int64_t t = 0; t < 5; ++t) step->update(batch_of, t);
     after.push_back(copy_of(module_state(*model.module)));
   }
@@ -65,13 +67,15 @@ TEST_CASE("shards without randomness or batch statistics learn what the whole ba
 }
 
 TEST_CASE("accumulated batches learn what one batch of them all teaches", "[trainers][step]") {
+  // Of the optimizers this one alone sees the size of a gradient.
+  const OptimizerConfig plain = SGDConfig{.lr = 0.1, .momentum = 0.0};
   const std::string yaml = "{realnvp: {couplings: 2, hidden_dim: 8, normalization: none}}";
   AnyModel apart = model_of(yaml, vectors(2)), together = model_of(yaml, vectors(2));
   StepConfig config;
   config.steps = 3;
-  const auto whole = make_step(together, AdamWConfig{}, AdamWConfig{}, AdamWConfig{}, config);
+  const auto whole = make_step(together, plain, plain, plain, config);
   config.accumulate = 2;
-  const auto parts = make_step(apart, AdamWConfig{}, AdamWConfig{}, AdamWConfig{}, config);
+  const auto parts = make_step(apart, plain, plain, plain, config);
   const BatchSource pairs = [](int64_t index) {
     return Batch{at::cat({batch_of(2 * index).x, batch_of(2 * index + 1).x}), {}};
   };
@@ -84,6 +88,62 @@ TEST_CASE("accumulated batches learn what one batch of them all teaches", "[trai
   for (const auto& [name, tensor] : module_state(*apart.module)) {
     INFO(name);
     CHECK_THAT(tensor, IsClose(expected.at(name), 1e-5));
+  }
+}
+
+TEST_CASE("a gradient is clipped when it is whole, not batch by batch", "[trainers][step]") {
+  const std::string yaml = "{realnvp: {couplings: 2, hidden_dim: 8, normalization: none}}";
+  AnyModel apart = model_of(yaml, vectors(2)), together = model_of(yaml, vectors(2));
+  StepConfig config;
+  config.clip_norm = 1e-2;  // far below the gradient's
+  const OptimizerConfig plain = SGDConfig{.lr = 1.0, .momentum = 0.0};
+  const auto whole = make_step(together, plain, plain, plain, config);
+  config.accumulate = 2;
+  const auto parts = make_step(apart, plain, plain, plain, config);
+  const auto pair = [](int64_t) { return Batch{at::cat({batch_of(0).x, batch_of(1).x}), {}}; };
+  const double a = parts->update(batch_of, 0).at("gradient_norm").item<double>();
+  const double b = whole->update(pair, 0).at("gradient_norm").item<double>();
+  CHECK(b > 1e-1);
+  CHECK(std::abs(a - b) < 1e-5);
+  const NamedTensors expected = module_state(*together.module);
+  for (const auto& [name, tensor] : module_state(*apart.module)) {
+    INFO(name);
+    CHECK_THAT(tensor, IsClose(expected.at(name), 1e-6));
+  }
+}
+
+TEST_CASE("every batch is taken once, in order", "[trainers][step]") {
+  std::vector<int64_t> taken;
+  const BatchSource source = [&](int64_t index) {
+    taken.push_back(index);
+    return batch_of(index);
+  };
+  StepConfig accumulating;
+  accumulating.accumulate = 3;
+  AnyModel flow = model_of("{realnvp: {couplings: 2, hidden_dim: 8}}", vectors(2));
+  AnyModel gan = model_of("{gan: {latent_dim: 4, n_critic: 3}}", vectors(2));
+  for (const auto& [model, config] : {std::pair{&flow, accumulating}, std::pair{&gan, StepConfig{}}}) {
+    INFO(model->family);
+    const auto step = make_step(*model, AdamConfig{}, AdamConfig{}, AdamConfig{}, config);
+    taken.clear();
+    for (int64_t t = 0; t < 2; ++t) step->update(source, t);
+    CHECK(taken == std::vector<int64_t>{0, 1, 2, 3, 4, 5});
+  }
+}
+
+TEST_CASE("both players follow the schedule", "[trainers][step]") {
+  AnyModel model = model_of("{gan: {latent_dim: 4, generator_width: 8, discriminator_width: 8}}", vectors(2));
+  StepConfig config;
+  config.steps = 1;
+  config.schedule = LinearSchedule{};  // one step at lr, and 0 from then on
+  const auto step = make_step(model, AdamConfig{}, AdamConfig{}, AdamConfig{}, config);
+  for (int64_t t = 0; t < 2; ++t) {
+    const NamedTensors before = copy_of(module_state(*model.module));
+    step->update(batch_of, t);
+    for (const auto& item : model.module->named_parameters()) {
+      INFO(item.key() << " at step " << t);
+      CHECK(torch::equal(item.value(), before.at(item.key())) == (t == 1));
+    }
   }
 }
 

@@ -5,12 +5,15 @@
 
 #include <csignal>
 
+#include "core/image.h"
 #include "tests/support.h"
 #include "tests/trainers/tiny_experiment.h"
+#include "trainers/samples.h"
 
 namespace genzoo {
 namespace {
 
+namespace fs = std::filesystem;
 using tiny::contains;
 using tiny::experiment;
 using tiny::message_of;
@@ -21,9 +24,13 @@ struct Family {
   const char* data;
 };
 
-/// One of each kind of training: batch statistics, noise in the loss, two players, dropout.
+constexpr const char* kActnormFlow = "{realnvp: {couplings: 2, hidden_dim: 8, normalization: actnorm}}";
+
+/// One of each kind of training: batch statistics, statistics of the first batch, noise in the loss, two players,
+/// dropout.
 const std::vector<Family>& families() {
   static const std::vector<Family> list{{tiny::kFlow, tiny::kPoints},
+                                        {kActnormFlow, tiny::kPoints},
                                         {tiny::kVae, tiny::kPoints},
                                         {tiny::kGan, tiny::kNoise},
                                         {tiny::kTransformer, tiny::kText}};
@@ -44,7 +51,7 @@ void check_same_bits(const NamedTensors& got, const NamedTensors& wanted) {
 class Interrupter final : public Observer {
  public:
   explicit Interrupter(int64_t step) : step_(step) {}
-  void begin(int64_t, int64_t) override {}
+  void begin(int64_t, int64_t, bool) override {}
   void line(const LogLine& line) override {
     if (line.step == step_ && line.split == Split::train) std::raise(SIGINT);
   }
@@ -66,10 +73,9 @@ TEST_CASE("a training stopped by a signal and resumed ends in the bytes of one t
         const Dataset dataset = open_dataset(config.data, {});
         std::filesystem::create_directories(broken.path());
         write_file_whole(broken.config(), write_config(config));
-        std::vector<std::unique_ptr<Observer>> observers;
-        observers.push_back(std::make_unique<JsonLog>(broken));
-        observers.push_back(std::make_unique<Interrupter>(3));
-        Trainer trainer(config, dataset, broken, std::move(observers));
+        Trainer trainer(config, dataset, broken);
+        trainer.add(std::make_unique<JsonLog>(broken));
+        trainer.add(std::make_unique<Interrupter>(3));
         const TrainOutcome outcome = trainer.run();
         CHECK(outcome.code == ExitCode::interrupted);
         CHECK(outcome.reason == "stopped by SIGINT");
@@ -101,12 +107,71 @@ TEST_CASE("a run that is finished says so and stays as it is", "[trainers][resum
   const auto config = experiment(tiny::kFlow, tiny::kPoints);
   train(config, run.path());
   const std::string log = read_file(run.log()), checkpoint = read_file(run.checkpoint(6));
+  const std::string record = read_file(run.run_json());
   const TrainOutcome again = train(config, run.path(), /*resume=*/true);
   CHECK(again.code == ExitCode::done);
   CHECK(again.reason == "finished already");
   CHECK(again.step == 6);
   CHECK(read_file(run.log()) == log);
   CHECK((read_file(run.checkpoint(6)) == checkpoint));
+  CHECK(read_file(run.run_json()) == record);
+
+  write_file_whole(run.checkpoint(6), checkpoint.substr(0, 1000));  // then it is not finished
+  const std::string message = message_of<RunError>([&] { train(config, run.path(), /*resume=*/true); });
+  CHECK(contains(message, "remove that file to go on from step 4"));
+  fs::remove(run.checkpoint(6));
+  CHECK(train(config, run.path(), /*resume=*/true).step == 6);
+  CHECK((read_file(run.checkpoint(6)) == checkpoint));
+}
+
+TEST_CASE("a training that is refused leaves nothing behind", "[trainers]") {
+  const TempDir folder;
+  const fs::path run = folder / "run";
+  for (const auto& config :
+       {experiment(tiny::kFlow, "{text: {file: /nowhere/at/all.txt}}"), experiment(tiny::kTransformer, tiny::kPoints),
+        experiment(tiny::kFlow, tiny::kPoints, {"train.optimizers.generator=adam"})}) {
+    CHECK_FALSE(message_of<UsageError>([&] { train(config, run); }).empty());
+    CHECK_FALSE(fs::exists(run));
+  }
+}
+
+TEST_CASE("files that a run would overwrite are not", "[trainers]") {
+  const TempDir folder;
+  write_file_whole(folder / "best", "of all worlds");
+  const std::string message =
+      message_of<UsageError>([&] { train(experiment(tiny::kFlow, tiny::kPoints), folder.path()); });
+  CHECK(contains(message, "holds best"));
+  CHECK(read_file(folder / "best") == "of all worlds");
+}
+
+TEST_CASE("a run that began and saved nothing goes on, and says where", "[trainers][resume]") {
+  const TempDir folder;
+  const RunFolder run(folder / "run"), whole(folder / "whole");
+  const auto config = experiment(tiny::kFlow, tiny::kPoints);
+  train(config, whole.path());
+  train(config, run.path());
+  for (const int64_t step : run.checkpoint_steps()) fs::remove(run.checkpoint(step));
+  train(config, run.path(), /*resume=*/true);
+  CHECK(tiny::same_bytes(run.checkpoint(6), whole.checkpoint(6)));
+  const auto lines = tiny::log_lines(run);
+  CHECK(std::ranges::count(lines, Json{{"resumed_at", 0}}) == 1);
+}
+
+TEST_CASE("a picture somebody put among the samples does not spoil a training", "[trainers]") {
+  const TempDir folder;
+  const RunFolder run(folder / "run");
+  const auto config = experiment(tiny::kFlow, tiny::kPoints, {"train.steps=3", "train.every.sample=1"});
+  train(experiment(tiny::kFlow, tiny::kPoints, {"train.steps=2", "train.every.sample=1"}), run.path());
+  write_file_whole(run.samples() / "notes.png", "no picture");
+  write_file_whole(run.sample(1, ".png"), "spoiled");
+  CHECK(train(config, run.path(), /*resume=*/true).reason == "finished");
+  CHECK(fs::exists(run.samples() / "animation.webp"));
+}
+
+TEST_CASE("normalization over a single value is refused, not trained", "[trainers]") {
+  const TempDir folder;
+  const auto config = experiment(tiny::kFlow, tiny::kPoints, {"train.batch_size=2", "train.shards=2"});
+  CHECK(contains(message_of<UsageError>([&] { train(config, folder / "run"); }), "two examples"));
 }
 
 TEST_CASE("a folder with a run in it, or in use, is refused", "[trainers][resume]") {
@@ -158,7 +223,11 @@ TEST_CASE("which changes a resumed config may have", "[trainers][resume]") {
     CHECK(changes({warned}).warned.size() == 1);
   }
   for (const char* refused :
-       {"train.clip_norm=1.0", "model.realnvp.hidden_dim=9", "train.ema=none", "experiment=other"}) {
+       {"train.clip_norm=1.0", "model.realnvp.hidden_dim=9", "train.ema=none", "experiment=other", "seed=9",
+        "data.eight_gaussians.examples=64", "train.batch_size=8", "train.accumulate=2", "train.precision=bfloat16",
+        "train.optimizer.adamw.lr=0.1", "train.optimizer=sgd", "train.optimizers.generator=adam",
+        "train.schedule.constant.warmup_steps=2", "train.ema.halflife_images=65", "train.validate_examples=9",
+        "train.deterministic=false"}) {
     INFO(refused);
     CHECK_FALSE(changes({refused}).refused.empty());
   }
@@ -250,13 +319,61 @@ TEST_CASE("validation and samples are those of the averaged weights, and leave t
   CHECK(validation_losses(with).back().second != validation_losses(without).back().second);
 }
 
+TEST_CASE("a validation's loss is the mean over its examples, of the averaged weights", "[trainers]") {
+  const TempDir folder;
+  const RunFolder run(folder / "run");
+  // 48 examples in batches of 20: the last one counts for its 8.
+  const auto config = experiment(tiny::kFlow, tiny::kPoints, {"train.batch_size=20", "train.optimizer.adamw.lr=0.02"});
+  train(config, run.path());
+  const auto loss_of = [&](Weights weights) {
+    const LoadedModel loaded = load_model(run.path(), Which::newest, weights, "cpu");
+    const EvalMode eval(*loaded.model.module);
+    Rng unused = Rng::for_batch(0, Purpose::score, 0);
+    const Tensor x = open_dataset(config.data, {}).validation.x;
+    return -loaded.model.can.log_prob(x, 1, unused).mean().item<double>();
+  };
+  const double loss = validation_losses(run).back().second;
+  CHECK(std::abs(loss - loss_of(Weights::ema_if_any)) < 1e-5);
+  CHECK(std::abs(loss - loss_of(Weights::raw)) > 1e-4);
+}
+
+TEST_CASE("the samples of a run are what its averaged weights draw", "[trainers]") {
+  const TempDir folder;
+  const RunFolder run(folder / "run");
+  train(experiment(tiny::kFlow, tiny::kPoints, {"train.optimizer.adamw.lr=0.02"}), run.path());
+  const auto picture_by = [&](Weights weights) {
+    const LoadedModel loaded = load_model(run.path(), Which::newest, weights, "cpu");
+    const Tensor points = draw_samples(loaded.model, 2000, 3, Purpose::latent, {}, torch::kCPU);
+    return at::cat({picture_of(points, loaded.spec, 8), density_picture(loaded.model, loaded.spec, torch::kCPU)}, 2);
+  };
+  const Tensor picture = read_png(run.sample(6, ".png"));
+  CHECK(torch::equal(picture, picture_by(Weights::ema_if_any)));
+  CHECK_FALSE(torch::equal(picture, picture_by(Weights::raw)));
+}
+
+TEST_CASE("an average's half-life counts the examples of all accumulated batches", "[trainers]") {
+  const TempDir folder;
+  const RunFolder run(folder / "run");
+  // A half-life of the 32 examples of one update, past the 20 updates over which a young average has a shorter one.
+  train(experiment(tiny::kFlow, tiny::kPoints,
+                   {"train.steps=24", "train.accumulate=2", "train.ema.halflife_images=32", "train.every.save=23",
+                    "train.optimizer.adamw.lr=0.02"}),
+        run.path());
+  const Checkpoint before = read_checkpoint(run.checkpoint(23)), after = read_checkpoint(run.checkpoint(24));
+  const NamedTensors live = after.below("model."), old = before.below("ema.");
+  for (const auto& [name, mean] : after.below("ema.")) {
+    INFO(name);
+    CHECK_THAT(mean, IsClose((old.at(name) + live.at(name)) / 2, 1e-6));
+  }
+}
+
 TEST_CASE("a checkpoint of other data or of another model is refused", "[trainers]") {
   const TempDir folder;
   const RunFolder run(folder / "run");
   train(experiment(tiny::kFlow, tiny::kPoints, {"train.steps=1"}), run.path());
   const auto load_into = [&](const ExperimentConfig& config) {
     const Dataset dataset = open_dataset(config.data, {});
-    Trainer trainer(config, dataset, RunFolder(folder / "other"), {});
+    Trainer trainer(config, dataset, RunFolder(folder / "other"));
     trainer.load(run.checkpoint(1));
   };
   CHECK(contains(message_of<UsageError>([&] { load_into(experiment(tiny::kFlow, "two_moons")); }), "eight_gaussians"));
