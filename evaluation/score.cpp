@@ -115,6 +115,7 @@ Tensor decode_latents(const LoadedModel& loaded, const Tensor& z) {
                                  fmt::join(z.sizes(), "x"), c10::toString(z.scalar_type()), loaded.model.family,
                                  fmt::join(latent, ", ")));
   }
+  if (!at::isfinite(z).all().item<bool>()) throw UsageError("the array has numbers that are not finite");
   const EvalMode eval(*loaded.model.module);
   return map_rows(z.to(torch::kFloat), [&](const Tensor& rows) { return can.decode(rows.to(loaded.device)); });
 }

@@ -196,6 +196,11 @@ class ArgumentParser final {
     } else if (option.fallback) {
       values = {option.fallback};
     }
+    // An empty path is a shell variable that was not set. Where nothing is a value, it is the fallback.
+    if (option.takes == Takes::text && arguments_.given_.contains(option.name) && values[0].empty() &&
+        !(option.fallback && !*option.fallback)) {
+      refuse(fmt::format("--{}: got nothing, wanted {}", option.name, option.value));
+    }
     for (const auto& value : values) {
       const std::string wanted = wanted_instead(option, value);
       if (!wanted.empty()) refuse(fmt::format("--{}: got '{}', wanted {}", option.name, value, wanted));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/failure.h"
 #include "data/dataset.h"
 #include "tools/catalog.h"
 #include "tools/table.h"
@@ -26,9 +27,9 @@ Facts facts_of(const DatasetEntry& entry) {
     const Dataset dataset = entry.open(entry.defaults(), DataPlaces::from_environment());
     facts.what = fmt::format("{}; {} train, {} validation, {} test", dataset.spec.describe(),
                              dataset.count(Split::train), dataset.count(Split::validation), dataset.count(Split::test));
-  } catch (const Error& error) {
+  } catch (const std::exception&) {
     facts.there = false;
-    facts.what = error.what();
+    facts.what = describe_failure(std::current_exception()).message;
   }
   return facts;
 }

@@ -14,7 +14,10 @@ ExitCode run(const Arguments& arguments) {
   const NamedTensors state = module_state(*loaded.model.module);
   const char* weights = loaded.has_ema ? "ema" : "raw";
   write_safetensors(out, state,
-                    {{"model", loaded.model.family}, {"step", std::to_string(loaded.step)}, {"weights", weights}});
+                    {{"format", "pt"},  // what readers of weights from other tools ask for
+                     {"model", loaded.model.family},
+                     {"step", std::to_string(loaded.step)},
+                     {"weights", weights}});
   if (arguments.flag("json")) {
     Json json = describe_run(loaded);
     json.update(

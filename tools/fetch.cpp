@@ -44,7 +44,7 @@ class Progress final {
 };
 
 ExitCode run(const Arguments& arguments) {
-  const RemoteDataset& dataset = find_entry("fetch", arguments.text("DATASET"), fetchable());
+  const RemoteDataset dataset = find_entry("fetch", arguments.text("DATASET"), fetchable());
   const DataPlaces places = DataPlaces::from_environment();
   if (places.cache.empty()) {
     throw UsageError("fetch: there is no cache folder to put data in; set XDG_CACHE_HOME or HOME");

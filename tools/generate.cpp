@@ -1,5 +1,7 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include "core/error.h"
 #include "evaluation/evaluate.h"
 #include "tools/output.h"
 #include "tools/trained_model.h"
@@ -10,6 +12,11 @@ namespace genzoo {
 namespace {
 
 ExitCode run(const Arguments& arguments) {
+  for (const char* other : {"temperature", "top-k", "top-p"}) {
+    if (arguments.flag("greedy") && arguments.given(other)) {
+      throw UsageError(fmt::format("generate: --greedy draws nothing, so --{} has no meaning; leave one out", other));
+    }
+  }
   const LoadedModel loaded = load_run(arguments);
   if (!loaded.model.can.generate) refuse(loaded, "generates no text");
   GenerateOptions options;

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "core/image.h"
 #include "core/safetensors.h"
 #include "evaluation/evaluate.h"
@@ -16,6 +18,8 @@ ExitCode run(const Arguments& arguments) {
   const LoadedModel loaded = load_run(arguments);
   if (!loaded.model.can.decode) refuse(loaded, "has no latent space to interpolate in");
   const int64_t n = arguments.integer("n"), steps = arguments.integer("steps"), seed = arguments.integer("seed");
+  require_room(n * steps, loaded.spec);
+  if (out.extension() == ".png") require_picture(n * steps, loaded.spec, steps);
   const auto rows = interpolate_latents(loaded.model, n, steps, static_cast<uint64_t>(seed), loaded.device);
   if (out.extension() == ".png") {
     write_png(out, picture_of(rows, loaded.spec, steps));
@@ -36,6 +40,7 @@ ExitCode run(const Arguments& arguments) {
 }  // namespace
 
 Verb interpolate_verb() {
+  const Range ends{2, std::numeric_limits<double>::infinity(), false, false, "at least 2"};
   return {"interpolate",
           "walks between latents of a model that has a latent space",
           "RUN",
@@ -45,7 +50,7 @@ Verb interpolate_verb() {
           with_run_options({
               {"out", Takes::text, "FILE", "a .png or .safetensors to write", nullptr, true},
               {"n", Takes::integer, "N", "rows: pairs of latents", "8", false, positive},
-              {"steps", Takes::integer, "N", "images a row, both ends included", "10", false, positive},
+              {"steps", Takes::integer, "N", "images a row, both ends included", "10", false, ends},
               {"seed", Takes::integer, "S", "of the latents", "0", false, non_negative},
           }),
           run};

@@ -1,5 +1,7 @@
 // genzoo VERB ...: finds the verb, runs it, and says in one line what went wrong.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -16,7 +18,8 @@ namespace {
 
 ExitCode show_help(const std::vector<std::string>& words) {
   if (words.size() > 1) throw UsageError(fmt::format("help: '{}' is one argument too many", words[1]));
-  print(words.empty() ? describe_program() : describe_verb(find_verb(words[0])));
+  const bool all = words.empty() || words[0] == "help" || words[0] == "--help" || words[0] == "-h";
+  print(all ? describe_program() : describe_verb(find_verb(words[0])));
   return ExitCode::done;
 }
 
@@ -32,6 +35,11 @@ ExitCode run_program(const std::vector<std::string>& words) {
     print(fmt::format("genzoo {} (commit {})\nLibTorch {}, {}\n", program_version(), git_commit(), libtorch_version(),
                       build_description()));
     return ExitCode::done;
+  }
+  if (first.starts_with('-')) {
+    throw UsageError(
+        fmt::format("no option {} before the verb; there are --version and --help; `genzoo help` tells more",
+                    first.substr(0, first.find('='))));
   }
   const Verb& verb = find_verb(first);
   const auto end_of_options = std::ranges::find(rest, "--");
@@ -55,6 +63,10 @@ void report(const Failure& failure) {
 
 int main(int argc, char** argv) {
   using namespace genzoo;
+  // A file opened later must not take the number of a standard stream that is closed, or messages go into it.
+  for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; ++standard) {
+    if (::fcntl(standard, F_GETFD) < 0) ::open("/dev/null", standard == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+  }
   // A reader that goes away is an error of the write, which is handled there; not the end of a training.
   std::signal(SIGPIPE, SIG_IGN);
   try {

@@ -22,16 +22,26 @@ ExitCode run(const Arguments& arguments) {
   options.mean = arguments.flag("mean");
   options.temperature = arguments.number("temperature");
   const int64_t n = arguments.integer("n"), seed = arguments.integer("seed");
+  require_room(n, loaded.spec);
+  if (out.extension() == ".png") require_picture(n, loaded.spec, arguments.integer("columns"));
   const auto samples =
       draw_samples(loaded.model, n, static_cast<uint64_t>(seed), Purpose::sample, options, loaded.device);
   if (out.extension() == ".png") {
     write_png(out, picture_of(samples, loaded.spec, arguments.integer("columns")));
   } else {
-    write_safetensors(out, {{"samples", samples}}, {{"seed", std::to_string(seed)}});
+    write_safetensors(out, {{"samples", samples}},
+                      {{"seed", std::to_string(seed)},
+                       {"mean", options.mean ? "true" : "false"},
+                       {"temperature", arguments.text("temperature")},
+                       {"weights", loaded.has_ema ? "ema" : "raw"}});
   }
   if (arguments.flag("json")) {
     Json json = describe_run(loaded);
-    json.update({{"n", n}, {"seed", seed}, {"out", out.string()}});
+    json.update({{"n", n},
+                 {"seed", seed},
+                 {"mean", options.mean},
+                 {"temperature", options.temperature},
+                 {"out", out.string()}});
     print_json(json);
   } else {
     print(fmt::format("{}: {} {} ({})\n", out.string(), n, options.mean ? "means of p(x|z)" : "samples",

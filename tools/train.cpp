@@ -37,6 +37,7 @@ void rehearse(ExperimentConfig config, const TrainRequest& request) {
   require_free(run, request);
   const Dataset dataset = open_dataset(config.data, request.places);
   const std::string cost = estimate_cost(config, dataset).describe();
+  if (request.quiet) return;
   print(write_config(config));
   print(fmt::format("\ndata: {}, {} to train on\n{}run folder: {}\n", dataset.spec.describe(),
                     dataset.count(Split::train), cost, run.path().string()));
@@ -94,7 +95,9 @@ Verb train_verb() {
       "CONFIG",
       "Everything is kept in the run folder, runs/<experiment> unless --run says otherwise. Ctrl-C saves a checkpoint\n"
       "and ends; --resume goes on from the newest one, to the same end as if nothing had happened.",
-      {{"set", Takes::any_times, "KEY=VALUE", "overrides a key of the config, as train.steps=100"},
+      {{"set", Takes::any_times, "KEY=VALUE",
+        "overrides a key of the config, as train.steps=100; another choice (train.optimizer.sgd.lr=0.1) replaces the "
+        "file's with its settings"},
        {"run", Takes::text, "DIR", "the run folder"},
        {"resume", Takes::nothing, "", "goes on with the run in the folder"},
        {"device", Takes::text, "auto|cpu|cuda[:N]", "overrides the config's device"},

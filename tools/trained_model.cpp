@@ -49,7 +49,13 @@ Json describe_run(const LoadedModel& loaded) {
 
 std::filesystem::path output_path(const Arguments& arguments, const std::vector<std::string>& extensions) {
   const std::filesystem::path path = arguments.text("out");
-  if (std::ranges::find(extensions, path.extension().string()) != extensions.end()) return path;
+  if (std::ranges::find(extensions, path.extension().string()) != extensions.end()) {
+    if (is_checkpoint(path)) {
+      throw UsageError(fmt::format("--out {}: that is a run's checkpoint, which is not overwritten; name another file",
+                                   path.string()));
+    }
+    return path;
+  }
   throw UsageError(fmt::format("--out {}: the file's name ends in '{}', wanted {}", path.string(),
                                path.extension().string(), fmt::join(extensions, " or ")));
 }

@@ -20,7 +20,8 @@ std::string describe_weights(const LoadedModel& loaded);
 /// Facts of the model every verb's JSON begins with: run, model, step, weights.
 Json describe_run(const LoadedModel& loaded);
 
-/// The argument's path. Throws UsageError unless it ends in one of `extensions` (".png").
+/// The argument's path. Throws UsageError unless it ends in one of `extensions` (".png"), and when it is a
+/// checkpoint.
 std::filesystem::path output_path(const Arguments& arguments, const std::vector<std::string>& extensions);
 
 }  // namespace genzoo

@@ -97,11 +97,12 @@ TEST_CASE("config prints what it resolved, which resolves to itself; mistakes co
   write_text(folder / "again.yaml", once.out);
   CHECK(genzoo({"config", (folder / "again.yaml").string()}).out == once.out);
   const Ended flat = genzoo({"config", config, "--json"});
-  CHECK(parse_json(flat.out, "stdout").at("train.steps") == "8");
+  CHECK(parse_json(flat.out, "stdout").at("train").at("steps") == 8);
 
   const Ended schema = genzoo({"config", "--schema"});
   REQUIRE(schema.code == 0);
   CHECK(parse_json(schema.out, "stdout").at("properties").contains("train"));
+  CHECK(parse_json(schema.out, "stdout").at("required") == Json{"experiment", "data", "model"});
 
   const std::string wrong = (folder / "wrong.yaml").string();
   write_text(wrong,

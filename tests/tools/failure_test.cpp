@@ -169,11 +169,40 @@ TEST_CASE("training that diverges: exit 3, the last good checkpoint stays", "[to
 
 TEST_CASE("the long form of an error is for those who debug", "[tools]") {
   const TempDir folder;
-  write_text(folder / "document.txt", "and");
-  const std::string run = tiny_run("transformer").string();
-  const Ended brief = genzoo({"score", run, (folder / "document.txt").string(), "--device", "no"});
-  check_failure(brief, 2, {"device 'no'"});
-  CHECK(brief.err.find("frame #") == std::string::npos);
+  // An error of LibTorch's: weights for which no machine has the memory.
+  const std::vector<std::string> words{"train", tiny_config("vae", folder.path()), "--dry-run", "--set",
+                                       "model.vae.latent_dim=100000000000000"};
+  const Ended brief = genzoo(words);
+  check_failure(brief, 1, {});
+  const Ended full = genzoo(words, {.environment = {{"GENZOO_DEBUG", "1"}}});
+  CHECK(full.code == 1);
+  CHECK(full.err.size() > brief.err.size());
+  CHECK(full.err.starts_with(brief.err));
+}
+
+TEST_CASE("an output never overwrites a checkpoint", "[tools]") {
+  const TempDir folder;
+  const fs::path checkpoint = folder / "kept.safetensors";
+  fs::copy(RunFolder(tiny_run("realnvp")).checkpoint(8), checkpoint);
+  const std::string before = read_text(checkpoint);
+  check_failure(genzoo({"sample", checkpoint.string(), "--threads", "1", "--n", "1", "--out", checkpoint.string()}), 2,
+                {"a run's checkpoint"});
+  CHECK((read_text(checkpoint) == before));
+}
+
+TEST_CASE("what is not UTF-8 is refused before a training begins", "[tools]") {
+  const TempDir folder;
+  const std::string config = tiny_config("vae", folder.path());
+  const std::string latin = (folder / "latin.yaml").string();
+  write_text(latin, read_text(config) + "# caf\xe9\n");
+  const Ended refused = genzoo({"config", latin});
+  CHECK(refused.code == 2);
+  CHECK(refused.err.find("error: not UTF-8") != std::string::npos);
+  check_failure(genzoo({"config", config, "--set", "experiment=caf\xe9"}), 2, {"not UTF-8"});
+  // A path may be any bytes.
+  const Ended trained = genzoo({"train", config, "--quiet", "--run", (folder / "caf\xe9").string()});
+  CHECK(trained.err == "");
+  CHECK(trained.code == 0);
 }
 
 }  // namespace
