@@ -241,7 +241,8 @@ Dataset open(const ImageFolderConfig& config, const DataPlaces& places) {
   fs::path folder;
   const std::vector<fs::path> folders = data_folders("image_folder", config.root, places);
   for (const fs::path& candidate : folders) {
-    if (!fs::is_directory(candidate)) continue;
+    std::error_code unreadable;
+    if (!fs::is_directory(candidate, unreadable)) continue;
     folder = candidate;
     files = pictures_below(candidate);
     break;

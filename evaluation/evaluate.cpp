@@ -73,9 +73,11 @@ void add_example_metrics(const LoadedModel& loaded, const Dataset& dataset, Spli
     Metric bits = nats;
     bits.value = bits_per_dim(nats.value, dims);
     bits.unit = "bits/dim";
+    bits.detail = "-log2 p per dimension; " + nats.detail;
     if (error) bits.standard_error = bits_of_nats(*error) / static_cast<double>(dims);
     evaluation.metrics.push_back(std::move(bits));
   }
+  nats.detail = "log p of an example; " + nats.detail;
   evaluation.metrics.push_back(std::move(nats));
   if (dataset.log_density) {
     const bool exact = *claim.kind == LikelihoodKind::exact;

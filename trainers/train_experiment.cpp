@@ -175,7 +175,10 @@ TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& reque
   require_free(run, request);
   // A training that is refused leaves no folder behind; one that is there is locked before anything is read from it.
   std::optional<FolderLock> lock;
-  if (fs::exists(run.path())) lock.emplace(lock_run(run));
+  if (fs::exists(run.path())) {
+    lock.emplace(lock_run(run));
+    require_free(run, request);  // a run may have begun there before the lock was ours
+  }
   const bool resuming = run.has_run();
   if (resuming) settle_resumed(config, run, request);
   config.device = resolve_device(config.device).str();
@@ -197,7 +200,10 @@ TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& reque
 
   if (!lock) {
     lock.emplace(lock_run(run));
-    require_free(run, request);  // another training may have come and gone before the lock was ours
+    if (run.has_run()) {
+      throw UsageError(fmt::format("{}: another genzoo has begun a run there meanwhile; go on with it by --resume",
+                                   run.path().string()));
+    }
   }
   write_file_whole(run.config(), write_config(config));  // first of all: with it the folder is a run's
   RunRecord record(run);

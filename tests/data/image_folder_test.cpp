@@ -227,6 +227,10 @@ TEST_CASE("cifar10 is read from its files and from its archive", "[data]") {
   CHECK(torch::equal(open(config, DataPlaces{}).test.y, set.test.y));
 
   const std::string archive = read_file(folder / "cifar-10-binary.tar.gz");
+  std::string flipped = archive;
+  flipped[flipped.size() - 8] = static_cast<char>(flipped[flipped.size() - 8] ^ 1);  // of the checksum at the end
+  write(folder / "cifar-10-binary.tar.gz", flipped);
+  CHECK_THROWS_WITH(open(config, DataPlaces{}), Contains("cifar-10-binary.tar.gz"));
   write(folder / "cifar-10-binary.tar.gz", archive.substr(0, archive.size() / 2));
   CHECK_THROWS_WITH(open(config, DataPlaces{}), Contains("cifar-10-binary.tar.gz: gzip data end after"));
   fs::remove(folder / "cifar-10-binary.tar.gz");

@@ -1,50 +1,15 @@
 #include "models/transformer/transformer.h"
 
-#include <array>
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
-#include "core/random.h"
-#include "models/transformer/decoding.h"
+#include "tests/models/small_transformer.h"
 #include "tests/support.h"
 
 namespace genzoo {
 namespace {
-
-constexpr int64_t kVocabulary = 11;
-constexpr std::array kPositionKinds = {Positions::learned, Positions::sinusoidal, Positions::rotary};
-
-DataSpec text_spec(int64_t vocabulary = kVocabulary) {
-  DataSpec spec;
-  spec.dataset = "letters";
-  spec.kind = DataKind::tokens;
-  spec.vocabulary = vocabulary;
-  spec.token_unit = "char";
-  return spec;
-}
-
-TransformerConfig tiny(Positions positions = Positions::learned) {
-  return {.n_layer = 2, .n_head = 2, .n_embd = 16, .block_size = 8, .positions = positions};
-}
-
-/// A model in double with weights ten times those of a fresh one, so that attention is far from uniform and mistakes
-/// show.
-Transformer sharp_model(const TransformerConfig& config, const DataSpec& spec = text_spec(), uint64_t seed = 1) {
-  Rng init = Rng::for_batch(seed, Purpose::initialization, 0);
-  Transformer model(config, spec, init);
-  const torch::NoGradGuard no_grad;
-  for (Tensor& p : model->parameters()) p.dim() == 2 ? p.mul_(10) : p.add_(init.normal(p.sizes()), 0.1);
-  model->to(torch::kDouble);
-  return model;
-}
-
-Rng draws(uint64_t seed = 2) { return Rng::for_batch(seed, Purpose::loss, 0); }
-
-Tensor random_tokens(at::IntArrayRef size, int64_t vocabulary = kVocabulary) {
-  return Rng::for_batch(3, Purpose::batch, 0).integers(vocabulary, size);
-}
 
 int64_t count_parameters(const torch::nn::Module& module) {
   int64_t count = 0;
@@ -93,7 +58,7 @@ TEST_CASE("a transformer is initialized as GPT-2", "[models][transformer]") {
 TEST_CASE("a transformer is causal", "[models][transformer]") {
   for (const Positions kind : kPositionKinds) {
     DYNAMIC_SECTION(kPositionNames[static_cast<int>(kind)]) {
-      Transformer model = sharp_model(tiny(kind));
+      Transformer model = sharp_model(small_transformer(kind));
       const torch::NoGradGuard no_grad;
       const Tensor x = random_tokens({2, 8});
       const Tensor before = model->forward(x);
@@ -112,7 +77,7 @@ TEST_CASE("a transformer is causal", "[models][transformer]") {
 TEST_CASE("the order of tokens matters under every kind of positions", "[models][transformer]") {
   for (const Positions kind : kPositionKinds) {
     CAPTURE(kPositionNames[static_cast<int>(kind)]);
-    TransformerConfig config = tiny(kind);
+    TransformerConfig config = small_transformer(kind);
     config.n_layer = 1;  // a second layer would tell the order even without positions: the causal mask does
     Transformer model = sharp_model(config);
     const torch::NoGradGuard no_grad;
@@ -123,7 +88,7 @@ TEST_CASE("the order of tokens matters under every kind of positions", "[models]
 }
 
 TEST_CASE("tied embeddings are one tensor that learns from both of its uses", "[models][transformer]") {
-  TransformerConfig config = tiny();
+  TransformerConfig config = small_transformer();
   Transformer tied = sharp_model(config);
   config.tie_weights = false;
   Transformer untied = sharp_model(config);
@@ -149,7 +114,7 @@ TEST_CASE("tied embeddings are one tensor that learns from both of its uses", "[
 TEST_CASE("gradients reach every parameter of a transformer", "[models][transformer]") {
   for (const Positions kind : kPositionKinds) {
     for (const bool plain : {false, true}) {
-      TransformerConfig config = tiny(kind);
+      TransformerConfig config = small_transformer(kind);
       config.bias = config.tie_weights = !plain;
       config.dropout = plain ? 0.1 : 0.0;
       Transformer model = sharp_model(config);
@@ -170,8 +135,8 @@ TEST_CASE("a transformer refuses what it cannot model", "[models][transformer]")
   images.dataset = "fashion_mnist";
   images.kind = DataKind::images;
   images.shape = {1, 28, 28};
-  CHECK_THROWS_AS(TransformerImpl(tiny(), images, init), UsageError);
-  Transformer model = sharp_model(tiny());
+  CHECK_THROWS_AS(TransformerImpl(small_transformer(), images, init), UsageError);
+  Transformer model = sharp_model(small_transformer());
   CHECK_THROWS_AS(model->forward(random_tokens({1, 9})), UsageError);
 }
 
@@ -179,7 +144,7 @@ TEST_CASE("a transformer refuses what it cannot model", "[models][transformer]")
 
 TEST_CASE("a transformer's probabilities of all texts sum to one", "[models][transformer]") {
   for (const Positions kind : kPositionKinds) {
-    Transformer model = sharp_model(tiny(kind), text_spec(4));
+    Transformer model = sharp_model(small_transformer(kind), text_spec(4));
     const torch::NoGradGuard no_grad;
     const Tensor v = torch::arange(4);
     const Tensor texts = torch::cartesian_prod({v, v, v});                           // all 64 of three tokens
@@ -193,7 +158,7 @@ TEST_CASE("a transformer's probabilities of all texts sum to one", "[models][tra
 }
 
 TEST_CASE("loss, token_log_prob and log_prob are one likelihood", "[models][transformer]") {
-  TransformerConfig config = tiny();
+  TransformerConfig config = small_transformer();
   config.dropout = 0.5;
   Transformer model = sharp_model(config);
   Rng rng = draws();
@@ -271,7 +236,7 @@ TEST_CASE("attention with dropout has the mean of attention without", "[models][
 }
 
 TEST_CASE("a transformer's dropout is in training only, and from the stream it is given", "[models][transformer]") {
-  TransformerConfig config = tiny();
+  TransformerConfig config = small_transformer();
   config.dropout = 0.2;
   Transformer model = sharp_model(config);
   const torch::NoGradGuard no_grad;
@@ -293,129 +258,10 @@ TEST_CASE("a transformer's dropout is in training only, and from the stream it i
   CHECK(default_state().equal(state));
 }
 
-// --- Generation ----------------------------------------------------------------------------------------------------
-
-TEST_CASE("generation with cached keys and values equals generation without", "[models][transformer]") {
-  for (const Positions kind : kPositionKinds) {
-    for (const int64_t context : {8, 5, 1}) {
-      TransformerConfig config = tiny(kind);
-      config.block_size = context;
-      Transformer model = sharp_model(config);
-      for (const int64_t prompt_size : {1, 6, 8, 13}) {
-        for (const bool greedy : {false, true}) {
-          CAPTURE(kPositionNames[static_cast<int>(kind)], context, prompt_size, greedy);
-          const Tensor prompt = random_tokens({3, prompt_size});
-          Rng rng = draws(), same = draws();
-          const Tensor cached = model->generate(prompt, {.tokens = 21, .greedy = greedy}, rng);
-          const Tensor plain = model->generate(prompt, {.tokens = 21, .greedy = greedy, .cache = false}, same);
-          CHECK(cached.sizes() == at::IntArrayRef({3, prompt_size + 21}));
-          CHECK(cached.slice(1, 0, prompt_size).equal(prompt));
-          CHECK(cached.equal(plain));
-        }
-      }
-    }
-  }
-}
-
-TEST_CASE("logits over cached keys and values are those over the whole text", "[models][transformer]") {
-  Rng init = draws();
-  CausalSelfAttention attention(16, 2, true, 0.5, init);
-  attention->to(torch::kDouble);
-  const torch::NoGradGuard no_grad;
-  const Tensor x = init.normal({3, 8, 16}).to(torch::kDouble);
-  const PositionTable positions = rotary_positions(8, 8, torch::kDouble);
-  const Tensor whole = attention->forward(x, positions, {});
-  LayerCache cache(3, 2, 8, 8, torch::kDouble);
-  CHECK_THAT(attention->forward(x.slice(1, 0, 3), positions.slice(0, 3), {}, &cache),
-             IsClose(whole.slice(1, 0, 3), 1e-12));
-  for (int64_t t = 3; t < 8; ++t) {
-    const Tensor one = attention->forward(x.slice(1, t, t + 1), positions.slice(t, 1), {}, &cache);
-    CHECK_THAT(one, IsClose(whole.slice(1, t, t + 1), 1e-12));
-  }
-  CHECK(cache.length == 8);
-}
-
-TEST_CASE("past the context, generation goes on from the later half of it", "[models][transformer]") {
-  Transformer model = sharp_model(tiny());  // context 8
-  const Tensor prompt = random_tokens({2, 11});
-  Rng rng = draws();
-  const GenerateOptions options{.tokens = 7, .greedy = true};
-  const Tensor text = model->generate(prompt, options, rng);
-  const torch::NoGradGuard no_grad;
-  // Windows by hand: 3 ... 10 is full; 3 ... 11 would be 9, so 8 ... 11, which grows to 8 ... 15; then 13 ... 16.
-  const std::array<int64_t, 7> begin = {3, 8, 8, 8, 8, 8, 13};
-  for (int64_t i = 0; i < 7; ++i) {
-    const int64_t n = 11 + i;
-    const Tensor next = model->forward(text.slice(1, begin[static_cast<size_t>(i)], n)).select(1, -1).argmax(1);
-    CAPTURE(i);
-    CHECK(text.select(1, n).equal(next));
-  }
-}
-
-TEST_CASE("a generated text depends on its own stream only", "[models][transformer]") {
-  Transformer model = sharp_model(tiny());
-  const Tensor prompt = random_tokens({1, 3});
-  const GenerateOptions options{.tokens = 20};
-  Rng five = Rng::for_rows(7, Purpose::sample, 0, 5);
-  const Tensor texts = model->generate(prompt.expand({5, -1}), options, five);
-  for (int64_t i = 0; i < 5; ++i) {
-    Rng one = Rng::for_rows(7, Purpose::sample, static_cast<uint64_t>(i), 1);
-    CHECK(model->generate(prompt, options, one).equal(texts.slice(0, i, i + 1)));
-  }
-  CHECK_FALSE(texts[0].equal(texts[1]));
-}
-
-TEST_CASE("generated tokens have the model's frequencies", "[models][transformer]") {
-  Transformer model = sharp_model(tiny(), text_spec(4));
-  const int64_t n = 20000;
-  const Tensor prompt = torch::tensor({{2, 1}});
-  Rng rng = draws();
-  const Tensor drawn = model->generate(prompt.expand({n, -1}), {.tokens = 1}, rng).select(1, 2);
-  const torch::NoGradGuard no_grad;
-  const Tensor p = model->forward(prompt).select(1, -1).softmax(-1)[0];
-  const Tensor frequency = torch::one_hot(drawn, 4).to(torch::kDouble).mean(0);
-  CHECK(((frequency - p).abs() / (p * (1 - p) / static_cast<double>(n)).sqrt()).max().item<double>() < 4.5);
-}
-
-TEST_CASE("temperature, top_k, top_p and greedy restrict the next token as defined", "[models][transformer]") {
-  const Tensor p = torch::tensor({{0.1, 0.4, 0.05, 0.25, 0.2}}, torch::kDouble);
-  const auto restricted = [&](const GenerateOptions& o) { return next_token_probabilities(p.log() + 3, o); };
-  const auto is = [](std::vector<double> expected) {
-    const Tensor e = torch::tensor(expected, torch::kDouble).unsqueeze(0);
-    return IsClose(e / e.sum(), 1e-12);
-  };
-  CHECK_THAT(restricted({}), IsClose(p, 1e-12));
-  CHECK_THAT(restricted({.top_k = 2}), is({0, 0.4, 0, 0.25, 0}));
-  CHECK_THAT(restricted({.top_k = 5}), IsClose(p, 1e-12));
-  CHECK_THAT(restricted({.top_p = 0.6}), is({0, 0.4, 0, 0.25, 0}));  // 0.4 is not enough, 0.65 is
-  CHECK_THAT(restricted({.top_p = 0.7}), is({0, 0.4, 0, 0.25, 0.2}));
-  CHECK_THAT(restricted({.top_p = 1e-9}), is({0, 1, 0, 0, 0}));             // never none
-  CHECK_THAT(restricted({.top_k = 2, .top_p = 0.6}), is({0, 1, 0, 0, 0}));  // 0.4 of the 0.65 kept by top_k is 0.62
-  CHECK_THAT(restricted({.temperature = 0.5}), is({0.01, 0.16, 0.0025, 0.0625, 0.04}));
-  CHECK_THAT(restricted({.temperature = 1e-30}), is({0, 1, 0, 0, 0}));
-  CHECK_THAT(restricted({.greedy = true}), is({0, 1, 0, 0, 0}));
-  const Tensor ties = torch::zeros({2, 4});
-  CHECK_THAT(next_token_probabilities(ties, {.top_k = 2}),
-             IsClose(torch::tensor({{.5, .5, 0., 0.}, {.5, .5, 0., 0.}})));
-}
-
-TEST_CASE("generation refuses what cannot be", "[models][transformer]") {
-  Transformer model = sharp_model(tiny());
-  Rng rng = draws();
-  const Tensor prompt = random_tokens({1, 3});
-  CHECK_THROWS_AS(model->generate(prompt.slice(1, 0, 0), {}, rng), UsageError);
-  CHECK_THROWS_AS(model->generate(torch::tensor({{kVocabulary}}), {}, rng), UsageError);
-  CHECK_THROWS_AS(model->generate(prompt, {.temperature = 0}, rng), UsageError);
-  CHECK_THROWS_AS(model->generate(prompt, {.top_k = -1}, rng), UsageError);
-  CHECK_THROWS_AS(model->generate(prompt, {.top_p = 0}, rng), UsageError);
-  CHECK_THROWS_AS(model->generate(prompt, {.tokens = -1}, rng), UsageError);
-  CHECK(model->generate(prompt, {.tokens = 0}, rng).equal(prompt));
-}
-
 // --- Types ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a transformer in bfloat16 keeps its likelihood in float32", "[models][transformer]") {
-  Transformer model = sharp_model(tiny(Positions::rotary));
+  Transformer model = sharp_model(small_transformer(Positions::rotary));
   const torch::NoGradGuard no_grad;
   const Tensor x = random_tokens({2, 8});
   const Tensor exact = model->forward(x);

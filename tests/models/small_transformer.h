@@ -1,0 +1,45 @@
+// Small transformers whose mistakes show.
+#pragma once
+
+#include <array>
+
+#include "core/random.h"
+#include "models/transformer/transformer.h"
+#include "tests/support.h"
+
+namespace genzoo {
+
+inline constexpr int64_t kVocabulary = 11;
+inline constexpr std::array kPositionKinds = {Positions::learned, Positions::sinusoidal, Positions::rotary};
+
+inline DataSpec text_spec(int64_t vocabulary = kVocabulary) {
+  DataSpec spec;
+  spec.dataset = "letters";
+  spec.kind = DataKind::tokens;
+  spec.vocabulary = vocabulary;
+  spec.token_unit = "char";
+  return spec;
+}
+
+inline TransformerConfig small_transformer(Positions positions = Positions::learned) {
+  return {.n_layer = 2, .n_head = 2, .n_embd = 16, .block_size = 8, .positions = positions};
+}
+
+/// A model in double with weights ten times those of a fresh one, so that attention is far from uniform and mistakes
+/// show.
+inline Transformer sharp_model(const TransformerConfig& config, const DataSpec& spec = text_spec(), uint64_t seed = 1) {
+  Rng init = Rng::for_batch(seed, Purpose::initialization, 0);
+  Transformer model(config, spec, init);
+  const torch::NoGradGuard no_grad;
+  for (Tensor& p : model->parameters()) p.dim() == 2 ? p.mul_(10) : p.add_(init.normal(p.sizes()), 0.1);
+  model->to(torch::kDouble);
+  return model;
+}
+
+inline Rng draws(uint64_t seed = 2) { return Rng::for_batch(seed, Purpose::loss, 0); }
+
+inline Tensor random_tokens(at::IntArrayRef size, int64_t vocabulary = kVocabulary) {
+  return Rng::for_batch(3, Purpose::batch, 0).integers(vocabulary, size);
+}
+
+}  // namespace genzoo
