@@ -18,8 +18,10 @@ ExitCode run(const Arguments& arguments) {
   const LoadedModel loaded = load_run(arguments);
   if (!loaded.model.can.decode) refuse(loaded, "has no latent space to interpolate in");
   const int64_t n = arguments.integer("n"), steps = arguments.integer("steps"), seed = arguments.integer("seed");
-  require_room(n * steps, loaded.spec);
-  if (out.extension() == ".png") require_picture(n * steps, loaded.spec, steps);
+  constexpr int64_t kTooMany = int64_t{1} << 50;  // for any memory; and n * steps might be too large to be a number
+  const int64_t images = n > kTooMany / steps ? kTooMany : n * steps;
+  require_room(images, loaded.spec);
+  if (out.extension() == ".png") require_picture(images, loaded.spec, steps);
   const auto rows = interpolate_latents(loaded.model, n, steps, static_cast<uint64_t>(seed), loaded.device);
   if (out.extension() == ".png") {
     write_png(out, picture_of(rows, loaded.spec, steps));
