@@ -20,8 +20,8 @@ class EventWriter final {
   EventWriter(const EventWriter&) = delete;
   EventWriter& operator=(const EventWriter&) = delete;
 
-  /// Steps of a tag need not be in order. A description is shown beside the picture.
   void scalar(const std::string& tag, int64_t step, double value);
+  /// A description is shown beside the picture.
   void image(const std::string& tag, int64_t step, std::string_view png, int64_t width, int64_t height,
              int64_t channels, std::string_view description = "");
   void text(const std::string& tag, int64_t step, const std::string& text);

@@ -64,7 +64,7 @@ std::vector<fs::path> pictures_below(const fs::path& folder) {
   return found;
 }
 
-// --- Whole or cut short: the decoders fill up with grey what a file lacks, and say nothing -----------------
+// --- Whole or cut short: the decoders fill up with grey what a file lacks, and say nothing ---------------------------
 
 uint32_t big_endian(std::string_view bytes, size_t at, int count) {
   uint32_t value = 0;

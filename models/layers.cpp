@@ -51,11 +51,13 @@ BatchNormImpl::BatchNormImpl(int64_t channels, double eps)
       running_var(register_buffer("running_var", torch::ones({channels}))),
       eps_(eps) {}
 
+void require_statistics(const Tensor& x) {
+  if (x.numel() > x.size(1)) return;
+  throw UsageError("normalization over one value per channel: it needs two examples per shard; raise train.batch_size");
+}
+
 Tensor BatchNormImpl::forward(const Tensor& x) {
-  if (is_training() && x.numel() == x.size(1)) {
-    throw UsageError(
-        "batch normalization over one value a channel: a batch needs two examples a shard; raise train.batch_size");
-  }
+  if (is_training()) require_statistics(x);
   return at::batch_norm(x, weight, bias, running_mean, running_var, is_training(), /*momentum=*/0.1, eps_,
                         /*cudnn_enabled=*/true);
 }

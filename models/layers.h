@@ -61,6 +61,9 @@ class ConvTranspose2dImpl final : public torch::nn::Module {
 };
 TORCH_MODULE(ConvTranspose2d);
 
+/// Throws UsageError when x (B, C, ...) has one value of each channel, whose variance would be 0.
+void require_statistics(const Tensor& x);
+
 /// Batch normalization over every dimension but the second. Ioffe & Szegedy (2015). Running statistics with momentum
 /// 0.1 stand in for the batch's in eval mode.
 class BatchNormImpl final : public torch::nn::Module {

@@ -13,6 +13,7 @@
 
 #include "models/model.h"
 #include "models/registry.h"
+#include "trainers/step.h"
 
 namespace genzoo {
 namespace {
@@ -149,6 +150,7 @@ CostEstimate estimate_cost(const ExperimentConfig& config, const Dataset& datase
   CostEstimate cost;
   AnyModel model = make_model(config.model, dataset.spec, static_cast<uint64_t>(config.seed));
   const TrainConfig& t = config.train;
+  require_players(t, model);
   cost.parameters = parameter_count(*model.module);
   const bool sgd = std::holds_alternative<SGDConfig>(t.optimizer);
   const int64_t copies = 2 + (sgd ? 1 : 2) + (t.ema ? 1 : 0);  // values, gradients, moments, average

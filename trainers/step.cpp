@@ -141,12 +141,21 @@ double AdversarialStep::learning_rate_at(int64_t step) const {
   return learning_rate(config_.schedule, generator_.base_lr(), step, config_.steps);
 }
 
+void require_players(const TrainConfig& train, const AnyModel& model) {
+  if (model.can.game && train.accumulate > 1) {
+    throw UsageError(fmt::format("train.accumulate {}: {} has two players, whose gradients are not accumulated; take 1",
+                                 train.accumulate, model.family));
+  }
+  const bool overridden = !std::holds_alternative<SameOptimizer>(train.optimizers.generator) ||
+                          !std::holds_alternative<SameOptimizer>(train.optimizers.discriminator);
+  if (overridden && !model.can.game) {
+    throw UsageError(
+        fmt::format("train.optimizers is for two players, and {} is one; set train.optimizer", model.family));
+  }
+}
+
 std::unique_ptr<Step> make_step(AnyModel& model, const OptimizerConfig& optimizer, const OptimizerConfig& generator,
                                 const OptimizerConfig& discriminator, const StepConfig& config) {
-  if (model.can.game && config.accumulate > 1) {
-    throw UsageError(fmt::format("train.accumulate {}: {} has two players, whose gradients are not accumulated; take 1",
-                                 config.accumulate, model.family));
-  }
   if (model.can.game) return std::make_unique<AdversarialStep>(model, generator, discriminator, config);
   return std::make_unique<GradientStep>(model, optimizer, config);
 }

@@ -9,6 +9,7 @@
 
 #include "data/dataset.h"
 #include "models/model.h"
+#include "trainers/experiment.h"
 #include "trainers/optimizer.h"
 #include "trainers/precision.h"
 #include "trainers/schedule.h"
@@ -82,8 +83,10 @@ class AdversarialStep final : public Step {
   Optimizer discriminator_;
 };
 
-/// The step that a model's abilities call for. `generator` and `discriminator` are for two players. Throws UsageError
-/// for two players whose gradients are to be accumulated.
+/// Throws UsageError for settings that are for another number of players than the model has.
+void require_players(const TrainConfig& train, const AnyModel& model);
+
+/// The step that a model's abilities call for. `generator` and `discriminator` are for two players.
 std::unique_ptr<Step> make_step(AnyModel& model, const OptimizerConfig& optimizer, const OptimizerConfig& generator,
                                 const OptimizerConfig& discriminator, const StepConfig& config);
 

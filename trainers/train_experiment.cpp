@@ -207,7 +207,7 @@ TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& reque
   }
   write_file_whole(run.config(), write_config(config));  // first of all: with it the folder is a run's
   RunRecord record(run);
-  record.begin(config, trainer.model(), request, resuming && !saved.empty());
+  record.begin(config, trainer.model(), request, resuming);
   try {
     add_observers(trainer, run, request, dataset.spec);
     const TrainOutcome outcome = trainer.run();

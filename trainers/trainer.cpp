@@ -51,12 +51,7 @@ Trainer::Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run)
       model_(model_on(config_, spec_, device_)),
       source_(dataset, config_.train.batch_size, model_.can.context, static_cast<uint64_t>(config_.seed), device_) {
   const TrainConfig& t = config_.train;
-  const bool overridden = !std::holds_alternative<SameOptimizer>(t.optimizers.generator) ||
-                          !std::holds_alternative<SameOptimizer>(t.optimizers.discriminator);
-  if (overridden && !model_.can.game) {
-    throw UsageError(
-        fmt::format("train.optimizers is for two players, and {} is one; set train.optimizer", model_.family));
-  }
+  require_players(t, model_);
   step_ = make_step(model_, t.optimizer, player_optimizer(t.optimizers.generator, t.optimizer),
                     player_optimizer(t.optimizers.discriminator, t.optimizer), step_config(config_));
   if (t.ema) {

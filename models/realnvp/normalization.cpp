@@ -5,7 +5,7 @@
 #include <tuple>
 #include <vector>
 
-#include "core/error.h"
+#include "models/layers.h"
 
 namespace genzoo {
 namespace {
@@ -22,10 +22,7 @@ std::vector<int64_t> channel_size(at::IntArrayRef event) {
 
 /// Variance and mean of each channel over the batch and, of images, over the pixels.
 std::tuple<Tensor, Tensor> channel_statistics(const Tensor& x) {
-  if (x.numel() == x.size(1)) {
-    throw UsageError(
-        "normalization over one value a channel: a batch needs two examples a shard; raise train.batch_size");
-  }
+  require_statistics(x);
   std::vector<int64_t> dims{0};
   for (int64_t d = 2; d < x.dim(); ++d) dims.push_back(d);
   const auto [variance, mean] = at::var_mean(x, dims, /*correction=*/0, /*keepdim=*/true);

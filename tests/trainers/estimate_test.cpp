@@ -90,5 +90,14 @@ TEST_CASE("the cost of two players is that of both", "[trainers][estimate]") {
   CHECK(cost(3) - cost(2) == cost(2) - cost(1));
 }
 
+TEST_CASE("a rehearsal refuses what the training would", "[trainers][estimate]") {
+  const auto estimate = [](const char* model, const char* data, const char* set) {
+    const auto config = tiny::experiment(model, data, {set});
+    return tiny::message_of<UsageError>([&] { estimate_cost(config, open_dataset(config.data, {})); });
+  };
+  CHECK(tiny::contains(estimate(tiny::kFlow, tiny::kPoints, "train.optimizers.generator=adam"), "two players"));
+  CHECK(tiny::contains(estimate(tiny::kGan, tiny::kNoise, "train.accumulate=2"), "two players"));
+}
+
 }  // namespace
 }  // namespace genzoo

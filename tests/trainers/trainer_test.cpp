@@ -155,6 +155,7 @@ TEST_CASE("a run that began and saved nothing goes on, and says where", "[traine
   CHECK(tiny::same_bytes(run.checkpoint(6), whole.checkpoint(6)));
   const auto lines = tiny::log_lines(run);
   CHECK(std::ranges::count(lines, Json{{"resumed_at", 0}}) == 1);
+  CHECK(parse_json(read_file(run.run_json()), "run.json").at("resumed").size() == 1);
 }
 
 TEST_CASE("a picture somebody put among the samples does not spoil a training", "[trainers]") {
