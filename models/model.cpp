@@ -12,6 +12,7 @@ std::vector<std::string> Abilities::names() const {
   if (encode) names.emplace_back("encode");
   if (decode) names.insert(names.end(), {"decode", "interpolate"});
   if (reconstruct) names.emplace_back("reconstruct");
+  if (class_logits) names.emplace_back("classify");
   return names;
 }
 

@@ -38,8 +38,8 @@ struct Loss {
 /// The step of a loss evaluated outside training: annealed weights have their final values.
 inline constexpr int64_t kAfterTraining = std::numeric_limits<int64_t>::max();
 
-/// What log_prob means for a model's own data.
-enum class LikelihoodKind { exact, lower_bound };
+/// What log_prob means for a model's own data. `estimate`: several draws of a bound; claimed by no model itself.
+enum class LikelihoodKind { exact, lower_bound, estimate };
 
 /// Whether a model has a likelihood of its data, and of which kind.
 struct LikelihoodClaim {
@@ -97,6 +97,11 @@ template <class M> concept HasDecode = requires(M& m, const Tensor& z) {
   { m.decode_latent(z) } -> std::same_as<Tensor>;                     // (B, *latent_shape) -> x as stored
   { m.latent_shape() } -> std::same_as<std::vector<int64_t>>; };
 template <class M> concept HasReconstruct = requires(M& m, const Tensor& x) { { m.reconstruct(x) } -> std::same_as<Tensor>; };
+
+/// Discriminative: p(label | x), and the vectors in which it tells classes apart.
+template <class M> concept HasClassify = requires(M& m, const Tensor& x) {
+  { m.class_logits(x) } -> std::same_as<Tensor>;                      // (B, classes)
+  { m.features(x) } -> std::same_as<Tensor>; };                       // (B, F)
 // clang-format on
 
 /// The two players of an adversarial model, their types forgotten.
@@ -124,6 +129,8 @@ struct Abilities {
   std::function<Tensor(const Tensor& z)> decode;
   std::vector<int64_t> latent_shape;
   std::function<Tensor(const Tensor& x)> reconstruct;
+  std::function<Tensor(const Tensor& x)> class_logits;  ///< (B, classes)
+  std::function<Tensor(const Tensor& x)> features;      ///< (B, F)
 
   std::vector<std::string> names() const;  ///< of what it can do: "sample", "log_prob (lower_bound)", ...
 };
@@ -166,6 +173,10 @@ Abilities abilities_of(const std::shared_ptr<M>& m) {
     a.latent_shape = m->latent_shape();
   }
   if constexpr (HasReconstruct<M>) a.reconstruct = [m](const Tensor& x) { return m->reconstruct(x); };
+  if constexpr (HasClassify<M>) {
+    a.class_logits = [m](const Tensor& x) { return m->class_logits(x); };
+    a.features = [m](const Tensor& x) { return m->features(x); };
+  }
   return a;
 }
 

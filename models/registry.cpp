@@ -7,6 +7,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "models/classifier/classifier.h"
 #include "models/gan/gan.h"
 #include "models/realnvp/realnvp.h"
 #include "models/transformer/transformer.h"
@@ -37,6 +38,7 @@ constexpr std::array kModels{
     entry<GANImpl>(),
     entry<RealNVPImpl>(),
     entry<TransformerImpl>(),
+    entry<ClassifierImpl>(),
 };
 
 constexpr auto kChoices = [] {

@@ -75,7 +75,7 @@ TEST_CASE("mistakes on the command line: one line, the nearest known name, exit 
       {{"fetch", "mnits"},
        "fetch: no 'mnits'; did you mean 'mnist'? there are mnist, fashion_mnist, cifar10, "
        "tiny_shakespeare"},
-      {{"models", "vea"}, "models: no 'vea'; did you mean 'vae'? there are vae, gan, realnvp, transformer"},
+      {{"models", "vea"}, "models: no 'vea'; did you mean 'vae'? there are vae, gan, realnvp, transformer, classifier"},
       {{"list", "no_such_folder"},
        "no_such_folder: there is no such folder; runs lie in runs/ unless --run said otherwise"},
   };
