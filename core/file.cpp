@@ -320,4 +320,10 @@ void Sha256::update(const void* bytes, size_t size) {
 
 std::string Sha256::hex() { return digest_hex(static_cast<EVP_MD_CTX*>(context_)); }
 
+std::string sha256(std::string_view bytes) {
+  Sha256 digest;
+  digest.update(bytes.data(), bytes.size());
+  return digest.hex();
+}
+
 }  // namespace genzoo

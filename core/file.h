@@ -59,6 +59,7 @@ bool is_locked(const std::filesystem::path& folder);
 /// Lower-case hex digests of a file, read in pieces. Throw RunError.
 std::string sha256_of_file(const std::filesystem::path& path);
 std::string md5_of_file(const std::filesystem::path& path);
+std::string sha256(std::string_view bytes);  ///< of bytes in memory
 
 /// Lower-case hex SHA-256 computed piece by piece.
 class Sha256 final {

@@ -1,9 +1,13 @@
 #include "evaluation/metric.h"
 
 #include <cmath>
-#include <numbers>
 
 namespace genzoo {
+namespace {
+
+constexpr const char* kBetterNames[] = {"neither", "lower", "higher"};
+
+}  // namespace
 
 Json Metric::to_json() const {
   return {{"name", name},
@@ -12,8 +16,12 @@ Json Metric::to_json() const {
           {"kind", kind.empty() ? Json() : Json(kind)},
           {"stderr", standard_error ? finite_or_null(*standard_error) : Json()},
           {"n", n},
-          {"detail", detail}};
+          {"detail", detail},
+          {"of", of},
+          {"better", kBetterNames[static_cast<int>(better)]}};
 }
+
+bool comparable(const Metric& a, const Metric& b) { return a.name == b.name && a.unit == b.unit && a.of == b.of; }
 
 Json Evaluation::to_json() const {
   Json list = Json::array();
@@ -33,12 +41,6 @@ std::optional<double> RunningMean::standard_error() const {
   if (count_ < 2) return {};
   const auto n = static_cast<double>(count_);
   return std::sqrt(squares_ / (n - 1) / n);
-}
-
-double bits_of_nats(double nats) { return nats / std::numbers::ln2; }
-
-double bits_per_dim(double log_prob_nats, int64_t dims) {
-  return -bits_of_nats(log_prob_nats) / static_cast<double>(dims);
 }
 
 }  // namespace genzoo

@@ -9,18 +9,28 @@
 
 namespace genzoo {
 
+/// Which way a number gets better.
+enum class Better { neither, lower, higher };
+
 /// One measured number.
 struct Metric {
-  std::string name;  ///< "likelihood", "loss", "divergence", ...
+  std::string name;  ///< "likelihood", "loss", "divergence", "frechet", ...
   double value = 0.0;
   std::string unit;  ///< "nats", "bits/dim", "nats/char", "bits/char", ...
-  std::string
-      kind;  ///< of a likelihood: "exact", "lower_bound" (of log p, so an upper bound when given as bits), "estimate"
+  /// Of a likelihood: "exact", "lower_bound" (of log p, so an upper bound when given as bits), "estimate".
+  std::string kind;
   std::optional<double> standard_error;  ///< of the mean over examples
-  int64_t n = 0;                         ///< examples (of text: tokens) averaged over
+  int64_t n = 0;                         ///< examples (of text: tokens; of sample metrics: samples) it rests on
   std::string detail;                    ///< how it was computed
+  /// What it speaks of: of a likelihood how the data were treated ("pixels of 256 levels"), of a sample metric the
+  /// feature extractor ("pixels"). Numbers of one name that differ in it, or in unit, are not comparable.
+  std::string of;
+  Better better = Better::neither;
   Json to_json() const;
 };
+
+/// Whether two numbers may stand in one column.
+bool comparable(const Metric& a, const Metric& b);
 
 /// What is known of one model after one evaluation.
 struct Evaluation {
@@ -47,9 +57,5 @@ class RunningMean final {
   int64_t count_ = 0;
   double mean_ = 0.0, squares_ = 0.0;  // Welford (1962)
 };
-
-/// Bits per dimension of a log-probability in nats: -log_prob / (dims ln 2).
-double bits_per_dim(double log_prob_nats, int64_t dims);
-double bits_of_nats(double nats);
 
 }  // namespace genzoo

@@ -10,6 +10,7 @@
 #include "core/safetensors.h"
 #include "data/tokenizer.h"
 #include "evaluation/evaluate.h"
+#include "evaluation/likelihood.h"
 #include "trainers/samples.h"
 
 namespace genzoo {
@@ -58,8 +59,7 @@ Score score_examples(const LoadedModel& loaded, const Tensor& x, int64_t k, uint
     Rng rng = Rng::for_rows(seed, Purpose::score, static_cast<uint64_t>(first), rows.size(0), loaded.device);
     parts.push_back(can.log_prob(rows, k, rng).to(torch::kCPU, torch::kDouble));
   }
-  const bool exact = *can.likelihood.kind == LikelihoodKind::exact;
-  return {.log_prob = at::cat(parts), .kind = exact ? "exact" : k > 1 ? "estimate" : "lower_bound"};
+  return {.log_prob = at::cat(parts), .kind = kind_name(kind_of(can.likelihood, k))};
 }
 
 Score score_text(const LoadedModel& loaded, const std::string& text) {
@@ -83,7 +83,7 @@ Score score_text(const LoadedModel& loaded, const std::string& text) {
     counted = end;
   }
   return {.log_prob = torch::full({1}, sum, torch::kDouble),
-          .kind = "exact",
+          .kind = kind_name(LikelihoodKind::exact),
           .tokens = length - 1,
           .bytes = static_cast<int64_t>(text.size())};
 }
