@@ -101,8 +101,8 @@ void settle_checkpoints(const RunFolder& run, int64_t keep) {
   run.prune(keep);
 }
 
-std::vector<std::pair<int64_t, double>> validation_losses(const RunFolder& run) {
-  std::map<int64_t, double> losses;
+std::vector<Validation> validations(const RunFolder& run) {
+  std::map<int64_t, Validation> found;
   std::ifstream in(run.log());
   for (std::string line; std::getline(in, line);) {
     const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
@@ -110,9 +110,20 @@ std::vector<std::pair<int64_t, double>> validation_losses(const RunFolder& run) 
     const auto step = json.find("step");
     const auto loss = json.find("loss");
     if (step == json.end() || !step->is_number_integer() || loss == json.end() || !loss->is_number()) continue;
-    losses[step->get<int64_t>()] = loss->get<double>();
+    const auto seconds = json.find("seconds");
+    const bool timed = seconds != json.end() && seconds->is_number();
+    const auto at = step->get<int64_t>();
+    found[at] = {at, timed ? seconds->get<double>() : 0.0, loss->get<double>()};
   }
-  return {losses.begin(), losses.end()};
+  std::vector<Validation> list;
+  for (const auto& [step, validation] : found) list.push_back(validation);
+  return list;
+}
+
+std::vector<std::pair<int64_t, double>> validation_losses(const RunFolder& run) {
+  std::vector<std::pair<int64_t, double>> losses;
+  for (const Validation& v : validations(run)) losses.emplace_back(v.step, v.loss);
+  return losses;
 }
 
 double seconds_logged(const RunFolder& run, int64_t step) {
@@ -137,6 +148,7 @@ Json RunSummary::to_json() const {
           {"steps", steps},
           {"best_loss", best_loss ? Json(*best_loss) : Json()},
           {"best_step", best_step ? Json(*best_step) : Json()},
+          {"peak_memory", peak_memory ? Json(*peak_memory) : Json()},
           {"started", started}};
 }
 
@@ -163,6 +175,8 @@ RunSummary summarize_run(const fs::path& folder) {
     };
     summary.started = text("started");
     summary.status = text("exit_reason");
+    const auto peak = json.find("peak_memory");
+    if (peak != json.end() && peak->is_number_integer()) summary.peak_memory = peak->get<int64_t>();
   }
   if (is_locked(folder)) {
     summary.status = "running";

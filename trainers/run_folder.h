@@ -40,7 +40,17 @@ class RunFolder final {
 /// The step of a sample's picture, by its name; nothing for other files.
 std::optional<int64_t> sample_step(const std::filesystem::path& path);
 
-/// The validation losses that log.jsonl tells, by step; of two lines for one step the last counts.
+/// A validation that log.jsonl tells of.
+struct Validation {
+  int64_t step = 0;
+  double seconds = 0.0;  ///< of training until then
+  double loss = 0.0;
+};
+
+/// By step; of two lines for one step the last counts.
+std::vector<Validation> validations(const RunFolder& run);
+
+/// Their losses by step.
 std::vector<std::pair<int64_t, double>> validation_losses(const RunFolder& run);
 
 /// Writes which saved step has the lowest validation loss, as the log tells, so that a killed run and an uninterrupted
@@ -61,7 +71,8 @@ struct RunSummary {
   int64_t steps = 0;
   std::optional<double> best_loss;  ///< validation loss of the best checkpoint
   std::optional<int64_t> best_step;
-  std::string started;  ///< UTC, ISO 8601
+  std::optional<int64_t> peak_memory;  ///< bytes, while training
+  std::string started;                 ///< UTC, ISO 8601
   Json to_json() const;
 };
 

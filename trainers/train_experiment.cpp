@@ -10,6 +10,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "core/memory.h"
 #include "core/version.h"
 
 namespace genzoo {
@@ -64,12 +65,17 @@ class RunRecord final {
     json_["threads"] = config.threads;
     json_["parameters"] = parameter_count(*model.module);
     write();
+    start_peak_memory();
   }
 
   void end(const std::string& reason, int64_t step) {
     json_["exit_reason"] = reason;
     json_["step"] = step;
     json_["ended"] = utc_now();
+    if (const auto peak = peak_memory()) {  // bytes; of a run in several parts the largest
+      const Json& before = json_["peak_memory"];
+      json_["peak_memory"] = before.is_number_integer() ? std::max(before.get<int64_t>(), *peak) : *peak;
+    }
     write();
   }
 
