@@ -49,7 +49,7 @@ struct LikelihoodClaim {
 
 /// How samples are drawn.
 struct SampleOptions {
-  double temperature = 1.0;  ///< scales the base noise of a flow
+  double temperature = 1.0;  ///< scales the base noise of a flow; divides the logits of a model of pixels
   bool mean = false;         ///< the mean of p(x|z) instead of a draw from it
 };
 

@@ -10,6 +10,7 @@
 #include "models/classifier/classifier.h"
 #include "models/gan/gan.h"
 #include "models/realnvp/realnvp.h"
+#include "models/transformer/pixel_transformer.h"
 #include "models/transformer/transformer.h"
 #include "models/vae/vae.h"
 
@@ -38,6 +39,7 @@ constexpr std::array kModels{
     entry<GANImpl>(),
     entry<RealNVPImpl>(),
     entry<TransformerImpl>(),
+    entry<PixelTransformerImpl>(),
     entry<ClassifierImpl>(),
 };
 

@@ -66,7 +66,8 @@ Verb sample_verb() {
           {"columns", Takes::integer, "N", "images a row", "8", false, positive},
           {"label", Takes::integer, "K", "of this class, where the model learns classes", nullptr, false, non_negative},
           {"mean", Takes::nothing, "", "the mean of p(x|z) instead of a draw from it, where there is one"},
-          {"temperature", Takes::number, "T", "scales the base noise of a flow", "1", false, positive},
+          {"temperature", Takes::number, "T",
+           "below 1 safer, above 1 wilder: scales a flow's base noise, divides logits", "1", false, positive},
       }),
       run};
 }

@@ -6,6 +6,9 @@
 
 namespace genzoo {
 
+/// Logits in float32, or in double if they are: probabilities are not computed in fewer bits. Same size.
+Tensor at_least_float32(const Tensor& logits);
+
 /// The distribution the next token is drawn from: logits (B, V) -> probabilities (B, V), double, rows sum to 1.
 ///
 /// Logits are divided by the temperature; of the result the top_k likeliest tokens are kept and renormalized; of these

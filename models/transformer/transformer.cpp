@@ -2,62 +2,36 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/nn/modules/container/modulelist.h>
 
 #include <cmath>
 
 #include "core/error.h"
+#include "models/transformer/decoding.h"
 
 namespace genzoo {
 namespace {
 
-/// Each of the 2 n_layer projections into the residual stream starts smaller by their number's root, so that their sum
-/// does not grow with depth. Radford et al. (2019), section 2.3.
-double residual_std(const TransformerConfig& config) {
-  return kGPT2InitStd / std::sqrt(2.0 * static_cast<double>(config.n_layer));
-}
-
 int64_t require_vocabulary(const DataSpec& data) {
   if (data.kind != DataKind::tokens || data.vocabulary < 1) {
     throw UsageError(fmt::format(
-        "models/transformer: {} has {}; a language model wants text, such as king_james, tiny_shakespeare or text",
-        data.dataset, data.describe()));
+        "models/transformer: {} has {}; a language model wants text, such as king_james, "
+        "tiny_shakespeare or text{}",
+        data.dataset, data.describe(), data.kind == DataKind::images ? "; for images take pixel_transformer" : ""));
   }
   return data.vocabulary;
 }
 
-Tensor at_least_float32(const Tensor& t) { return t.scalar_type() == torch::kDouble ? t : t.to(torch::kFloat); }
-
 }  // namespace
-
-TransformerBlockImpl::TransformerBlockImpl(const TransformerConfig& c, Rng& init)
-    : attention_norm_(register_module("attention_norm", LayerNorm(c.n_embd, c.bias))),
-      attention_(register_module("attention", CausalSelfAttention(c.n_embd, c.n_head, c.bias, residual_std(c), init))),
-      mlp_norm_(register_module("mlp_norm", LayerNorm(c.n_embd, c.bias))),
-      mlp_in_(register_module("mlp_in", gpt2_linear(c.n_embd, 4 * c.n_embd, c.bias, kGPT2InitStd, init))),
-      mlp_out_(register_module("mlp_out", gpt2_linear(4 * c.n_embd, c.n_embd, c.bias, residual_std(c), init))) {}
-
-Tensor TransformerBlockImpl::forward(Tensor x, const PositionTable& positions, const Dropout& dropout,
-                                     LayerCache* cache) {
-  x = x + attention_->forward(attention_norm_->forward(x), positions, dropout, cache);
-  const Tensor h = at::gelu(mlp_in_->forward(mlp_norm_->forward(x)), /*approximate=*/"tanh");
-  return x + dropout(mlp_out_->forward(h));
-}
 
 TransformerImpl::TransformerImpl(const TransformerConfig& config, const DataSpec& data, Rng& init)
     : config_(config),
       vocabulary_(require_vocabulary(data)),
-      token_embedding_(register_module("token_embedding", Embedding(vocabulary_, config.n_embd, kGPT2InitStd, init))) {
-  if (config.positions == Positions::learned) {
-    position_embedding_ =
-        register_module("position_embedding", Embedding(config.block_size, config.n_embd, kGPT2InitStd, init));
-  }
-  auto blocks = register_module("blocks", torch::nn::ModuleList());
-  for (int64_t i = 0; i < config.n_layer; ++i) {
-    blocks_.emplace_back(config, init);
-    blocks->push_back(blocks_.back());
-  }
-  final_norm_ = register_module("final_norm", LayerNorm(config.n_embd, config.bias));
+      token_embedding_(register_module("token_embedding", Embedding(vocabulary_, config.n_embd, kGPT2InitStd, init))),
+      position_embedding_(
+          config.positions == Positions::learned
+              ? register_module("position_embedding", Embedding(config.block_size, config.n_embd, kGPT2InitStd, init))
+              : Embedding(nullptr)),
+      blocks_(*this, {config.n_layer, config.n_head, config.n_embd, config.bias}, init) {
   if (!config.tie_weights) {
     head_ = register_module("head", gpt2_linear(config.n_embd, vocabulary_, /*with_bias=*/false, kGPT2InitStd, init));
   }
@@ -85,11 +59,7 @@ Tensor TransformerImpl::hidden(const Tensor& x, const PositionTable& positions, 
   // Fixed positions have entries of size 1; embeddings are scaled to it. Vaswani et al. (2017), section 3.4.
   if (config_.positions == Positions::sinusoidal) h = h * std::sqrt(static_cast<double>(config_.n_embd));
   if (positions.added.defined()) h = h + positions.added;
-  h = dropout(h);
-  for (size_t i = 0; i < blocks_.size(); ++i) {
-    h = blocks_[i]->forward(h, positions, dropout, caches ? &(*caches)[i] : nullptr);
-  }
-  return final_norm_->forward(h);
+  return blocks_.forward(dropout(h), positions, dropout, caches);
 }
 
 Tensor TransformerImpl::logits(const Tensor& h) {

@@ -20,7 +20,7 @@
 #include "data/dataset.h"
 #include "models/layers.h"
 #include "models/model.h"
-#include "models/transformer/attention.h"
+#include "models/transformer/block.h"
 #include "models/transformer/positions.h"
 
 namespace genzoo {
@@ -55,22 +55,6 @@ struct TransformerConfig {
               "'n_embd' must be even with 'positions: sinusoidal', which has a sine and a cosine of each frequency");
   }
 };
-
-/// x + attention(norm(x)), then x + MLP(norm(x)); the MLP is C -> 4 C, GELU, 4 C -> C.
-class TransformerBlockImpl final : public torch::nn::Module {
- public:
-  TransformerBlockImpl(const TransformerConfig& config, Rng& init);
-
-  /// x (B, T, C) -> (B, T, C); the rest as for CausalSelfAttention.
-  Tensor forward(Tensor x, const PositionTable& positions, const Dropout& dropout, LayerCache* cache = nullptr);
-
- private:
-  LayerNorm attention_norm_;
-  CausalSelfAttention attention_;
-  LayerNorm mlp_norm_;
-  Linear mlp_in_, mlp_out_;
-};
-TORCH_MODULE(TransformerBlock);
 
 /// The language model. Only loss() in training mode applies dropout; everything else is the same in both modes.
 class TransformerImpl final : public torch::nn::Module {
@@ -115,14 +99,12 @@ class TransformerImpl final : public torch::nn::Module {
   Tensor logits(const Tensor& h);  ///< (..., C) -> (..., V), at least float32
   Tensor cross_entropy(const Tensor& logits, const Tensor& y, int64_t reduction);
   void require_prompt(const Tensor& prompt) const;
-  std::vector<LayerCache> make_caches(int64_t batch) const;
 
   TransformerConfig config_;
   int64_t vocabulary_;
   Embedding token_embedding_;
-  Embedding position_embedding_{nullptr};  ///< learned positions only
-  std::vector<TransformerBlock> blocks_;
-  LayerNorm final_norm_{nullptr};
+  Embedding position_embedding_;  ///< learned positions only
+  BlockStack blocks_;
   Linear head_{nullptr};  ///< untied only
 };
 TORCH_MODULE(Transformer);

@@ -1,0 +1,61 @@
+#include "models/transformer/block.h"
+
+#include <ATen/ATen.h>
+#include <torch/nn/modules/container/modulelist.h>
+
+#include <cmath>
+
+namespace genzoo {
+namespace {
+
+/// Each of the 2 n_layer projections into the residual stream starts smaller by their number's root, so that their sum
+/// does not grow with depth. Radford et al. (2019), section 2.3.
+double residual_std(const BlockConfig& config) {
+  return kGPT2InitStd / std::sqrt(2.0 * static_cast<double>(config.n_layer));
+}
+
+}  // namespace
+
+TransformerBlockImpl::TransformerBlockImpl(const BlockConfig& c, Rng& init)
+    : attention_norm_(register_module("attention_norm", LayerNorm(c.n_embd, c.bias))),
+      attention_(register_module("attention", CausalSelfAttention(c.n_embd, c.n_head, c.bias, residual_std(c), init))),
+      mlp_norm_(register_module("mlp_norm", LayerNorm(c.n_embd, c.bias))),
+      mlp_in_(register_module("mlp_in", gpt2_linear(c.n_embd, 4 * c.n_embd, c.bias, kGPT2InitStd, init))),
+      mlp_out_(register_module("mlp_out", gpt2_linear(4 * c.n_embd, c.n_embd, c.bias, residual_std(c), init))) {}
+
+Tensor TransformerBlockImpl::forward(Tensor x, const PositionTable& positions, const Dropout& dropout,
+                                     LayerCache* cache) {
+  x = x + attention_->forward(attention_norm_->forward(x), positions, dropout, cache);
+  const Tensor h = at::gelu(mlp_in_->forward(mlp_norm_->forward(x)), /*approximate=*/"tanh");
+  return x + dropout(mlp_out_->forward(h));
+}
+
+BlockStack::BlockStack(torch::nn::Module& owner, const BlockConfig& config, Rng& init) : config_(config) {
+  auto blocks = owner.register_module("blocks", torch::nn::ModuleList());
+  for (int64_t i = 0; i < config.n_layer; ++i) {
+    blocks_.emplace_back(config, init);
+    blocks->push_back(blocks_.back());
+  }
+  final_norm_ = owner.register_module("final_norm", LayerNorm(config.n_embd, config.bias));
+}
+
+Tensor BlockStack::forward(Tensor h, const PositionTable& positions, const Dropout& dropout,
+                           std::vector<LayerCache>* caches) {
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    h = blocks_[i]->forward(h, positions, dropout, caches ? &(*caches)[i] : nullptr);
+  }
+  return final_norm_->forward(h);
+}
+
+std::vector<LayerCache> BlockStack::make_caches(int64_t batch, int64_t context) const {
+  const Tensor& weight = final_norm_->weight;
+  const auto options =
+      weight.options().requires_grad(false).dtype(attention_dtype(weight.scalar_type(), weight.device()));
+  std::vector<LayerCache> caches;
+  for (int64_t i = 0; i < config_.n_layer; ++i) {
+    caches.emplace_back(batch, config_.n_head, context, config_.n_embd / config_.n_head, options);
+  }
+  return caches;
+}
+
+}  // namespace genzoo
