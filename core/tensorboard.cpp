@@ -7,11 +7,15 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
+#include <limits>
 #include <system_error>
+#include <vector>
 
 #include "core/error.h"
 
@@ -86,6 +90,63 @@ Message new_event() {
   return Message().float64(1, std::chrono::duration<double>(now).count());
 }
 
+/// The upper ends of TensorFlow's default buckets, rising; the last one is the largest number there is.
+/// (github.com/tensorflow/tensorflow: tensorflow/core/lib/histogram/histogram.cc, InitDefaultBucketsInner)
+const std::vector<double>& bucket_limits() {
+  static const std::vector<double> limits = [] {
+    constexpr double kLargest = std::numeric_limits<double>::max();
+    std::vector<double> positive;
+    for (double v = 1e-12; v < 1e20; v *= 1.1) positive.push_back(v);
+    positive.push_back(kLargest);
+    std::vector<double> all;
+    for (size_t i = positive.size(); i-- > 0;) all.push_back(-positive[i]);
+    all.push_back(0.0);
+    all.insert(all.end(), positive.begin(), positive.end());
+    return all;
+  }();
+  return limits;
+}
+
+/// tensorflow.HistogramProto of finite values.
+struct Histogram {
+  explicit Histogram(std::span<const float> values) : counts(bucket_limits().size(), 0.0) {
+    const std::vector<double>& limits = bucket_limits();
+    for (const float value : values) {
+      if (!std::isfinite(value)) continue;
+      const double v = value;
+      smallest = num == 0 ? v : std::min(smallest, v);
+      largest = num == 0 ? v : std::max(largest, v);
+      num += 1;
+      sum += v;
+      squares += v * v;
+      counts[static_cast<size_t>(std::upper_bound(limits.begin(), limits.end(), v) - limits.begin())] += 1;
+    }
+  }
+
+  /// Neighbouring empty buckets become one, those behind the last value none.
+  Message encoded() const {
+    const std::vector<double>& limits = bucket_limits();
+    std::string ends, held;
+    const auto last = static_cast<size_t>(std::upper_bound(limits.begin(), limits.end(), largest) - limits.begin());
+    for (size_t i = 0; i <= last; ++i) {
+      if (counts[i] == 0 && i < last && counts[i + 1] == 0) continue;
+      Message::append_raw(ends, limits[i]);
+      Message::append_raw(held, counts[i]);
+    }
+    return Message()
+        .float64(1, smallest)
+        .float64(2, largest)
+        .float64(3, num)
+        .float64(4, sum)
+        .float64(5, squares)
+        .bytes(6, ends)
+        .bytes(7, held);
+  }
+
+  std::vector<double> counts;  ///< of values at or above the limit before, below this one
+  double smallest = 0, largest = 0, num = 0, sum = 0, squares = 0;
+};
+
 std::string summary_event(int64_t step, const Message& value) {
   return new_event().integer(2, step).message(5, Message().message(1, value)).encoded();
 }
@@ -143,6 +204,11 @@ void EventWriter::text(const std::string& tag, int64_t step, const std::string& 
   const Message tensor = Message().integer(1, kString).message(2, shape).bytes(8, text);
   const Message metadata = Message().message(1, Message().bytes(1, "text"));
   record(summary_event(step, Message().bytes(1, tag).message(8, tensor).message(9, metadata)));
+}
+
+void EventWriter::histogram(const std::string& tag, int64_t step, std::span<const float> values) {
+  const Histogram found(values);
+  if (found.num > 0) record(summary_event(step, Message().bytes(1, tag).message(5, found.encoded())));
 }
 
 void EventWriter::record(const std::string& event) {

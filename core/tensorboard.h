@@ -1,8 +1,9 @@
 #pragma once
-// TensorBoard event files, written natively: scalars, image grids, text.
+// TensorBoard event files, written natively: scalars, image grids, text, histograms.
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,9 @@ class EventWriter final {
   void image(const std::string& tag, int64_t step, std::string_view png, int64_t width, int64_t height,
              int64_t channels, std::string_view description = "");
   void text(const std::string& tag, int64_t step, const std::string& text);
+  /// How the finite ones among the values are distributed, in TensorFlow's buckets: a tenth wider each than the one
+  /// before, from 1e-12 to 1e20, on either side of zero. Nothing is written when no value is finite.
+  void histogram(const std::string& tag, int64_t step, std::span<const float> values);
 
  private:
   void record(const std::string& event);

@@ -1,7 +1,11 @@
 #include "core/tensorboard.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
+#include <vector>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -135,6 +139,47 @@ TEST_CASE("scalars, images and texts are events with their steps, there at once"
   CHECK(field(field(text, 8), 1) == "7");
   CHECK(field(field(field(field(text, 8), 2), 2), 1) == "1");
   CHECK(field(field(text, 8), 8) == "In the beginning");
+}
+
+/// Packed doubles.
+std::vector<double> doubles(const std::string& bytes) {
+  std::vector<double> numbers(bytes.size() / sizeof(double));
+  std::memcpy(numbers.data(), bytes.data(), numbers.size() * sizeof(double));
+  return numbers;
+}
+
+TEST_CASE("a histogram counts each value in TensorFlow's bucket", "[core][tensorboard]") {
+  const TempDir dir;
+  EventWriter writer(dir.path());
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN(), kInfinity = std::numeric_limits<float>::infinity();
+  writer.histogram("weights/a", 3, std::vector<float>{kNaN, -kInfinity, kInfinity});  // nothing to tell
+  writer.histogram("weights/a", 7, std::vector<float>{0.5F, -2.F, 0.F, 0.5F, kNaN, 1e-13F, kInfinity});
+  const auto events = read_events(dir.path());
+  REQUIRE(events.size() == 2);
+  CHECK(field(events[1], 2) == "7");
+  const std::string value = field(field(events[1], 5), 1);
+  CHECK(field(value, 1) == "weights/a");
+  const std::string histogram = field(value, 5);
+  CHECK(field(histogram, 1) == "-2.000000");
+  CHECK(field(histogram, 2) == "0.500000");
+  CHECK(field(histogram, 3) == "5.000000");
+  CHECK(field(histogram, 4) == "-1.000000");
+  CHECK(field(histogram, 5) == "4.500000");
+
+  const std::vector<double> limits = doubles(field(histogram, 6)), counts = doubles(field(histogram, 7));
+  REQUIRE(limits.size() == counts.size());
+  CHECK(std::ranges::is_sorted(limits));
+  // Empty, -2, empty, 0 and 1e-13 in the one above zero, empty, both halves: runs of empty buckets are one.
+  CHECK(counts == std::vector<double>{0, 1, 0, 2, 0, 2});
+  const auto within = [](double low, double x, double high) { return low <= x && x < high; };
+  CHECK(within(limits[0], -2, limits[1]));
+  CHECK(std::abs(limits[0] / limits[1] - 1.1) < 1e-9);
+  CHECK(limits[2] == 0);
+  CHECK(limits[3] == 1e-12);
+  CHECK(within(limits[4], 0.5, limits[5]));
+  CHECK(std::abs(limits[5] / limits[4] - 1.1) < 1e-9);
+  // 1e-12 times a power of 1.1, the same numbers in every file.
+  CHECK(std::abs(std::remainder(std::log(limits[5] / 1e-12) / std::log(1.1), 1.0)) < 1e-6);
 }
 
 TEST_CASE("two writers of one second have files of their own", "[core]") {
