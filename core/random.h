@@ -25,6 +25,7 @@ enum class Purpose : uint64_t {
   score = 7,
   synthetic_data = 8,  ///< toys, noise images, Markov text: the data themselves
   latent = 9,          ///< fixed latents of grids and interpolations
+  monitors = 10,       ///< the fixed draws by which a model's health is watched
 };
 
 /// A well-mixed 64-bit key of (seed, purpose, a, b). LibTorch's CPU engine looks at its low 32 bits only: these are

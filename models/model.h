@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/config.h"
 #include "core/random.h"
@@ -63,6 +64,16 @@ struct GenerateOptions {
   bool cache = true;    ///< keep keys and values of earlier tokens; false computes the same without
 };
 
+/// A sign of health or sickness of a trained model: a number that its family has learned to look at.
+struct Monitor {
+  std::string name;          ///< "active_units"; one of its kind in a model
+  double value = 0.0;        ///< may be infinite or NaN: a sickness too
+  std::string unit = {};     ///< "units", "nats", "share"; empty: a pure number
+  std::string warning = {};  ///< when the value tells of a sickness: which, and what to try; else empty
+  int64_t n = 0;             ///< examples, samples or tokens it was computed from
+  std::string detail = {};   ///< how it was computed
+};
+
 // clang-format off
 template <class M> concept HasLoss = requires(M& m, const Batch& b, Rng& rng, int64_t step) {
   { m.loss(b, rng, step) } -> std::same_as<Loss>; };
@@ -102,6 +113,11 @@ template <class M> concept HasReconstruct = requires(M& m, const Tensor& x) { { 
 template <class M> concept HasClassify = requires(M& m, const Tensor& x) {
   { m.class_logits(x) } -> std::same_as<Tensor>;                      // (B, classes)
   { m.features(x) } -> std::same_as<Tensor>; };                       // (B, F)
+
+/// What is to be watched while it trains and after, on a batch of data that it was not trained on. Evaluates: changes
+/// nothing of the model, in train mode or eval mode.
+template <class M> concept HasMonitors = requires(M& m, const Batch& b, Rng& rng) {
+  { m.monitors(b, rng) } -> std::same_as<std::vector<Monitor>>; };
 // clang-format on
 
 /// The two players of an adversarial model, their types forgotten.
@@ -131,6 +147,7 @@ struct Abilities {
   std::function<Tensor(const Tensor& x)> reconstruct;
   std::function<Tensor(const Tensor& x)> class_logits;  ///< (B, classes)
   std::function<Tensor(const Tensor& x)> features;      ///< (B, F)
+  std::function<std::vector<Monitor>(const Batch&, Rng&)> monitors;  ///< signs of health
 
   std::vector<std::string> names() const;  ///< of what it can do: "sample", "log_prob (lower_bound)", ...
 };
@@ -177,6 +194,7 @@ Abilities abilities_of(const std::shared_ptr<M>& m) {
     a.class_logits = [m](const Tensor& x) { return m->class_logits(x); };
     a.features = [m](const Tensor& x) { return m->features(x); };
   }
+  if constexpr (HasMonitors<M>) a.monitors = [m](const Batch& b, Rng& rng) { return m->monitors(b, rng); };
   return a;
 }
 

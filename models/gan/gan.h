@@ -90,6 +90,9 @@ class GANImpl final : public torch::nn::Module {
   Tensor decode_latent(const Tensor& z);  ///< (B, Z) -> as sample()
   std::vector<int64_t> latent_shape() const { return {config_.latent_dim}; }
 
+  /// How often D is right, and how much the samples differ from each other. (models/gan/monitors.cpp)
+  std::vector<Monitor> monitors(const Batch& batch, Rng& rng);
+
   torch::nn::Sequential generator{nullptr};      ///< (B, Z) -> (B, C, S, S) or (B, D)
   torch::nn::Sequential discriminator{nullptr};  ///< -> (B, 1)
 
@@ -106,7 +109,7 @@ class GANImpl final : public torch::nn::Module {
 };
 TORCH_MODULE(GAN);
 
-static_assert(HasAdversarialLoss<GANImpl> && HasSample<GANImpl> && HasDecode<GANImpl>);
+static_assert(HasAdversarialLoss<GANImpl> && HasSample<GANImpl> && HasDecode<GANImpl> && HasMonitors<GANImpl>);
 static_assert(!HasLoss<GANImpl>, "there is no single number that both players minimize");
 static_assert(!HasLogProb<GANImpl>, "the density of G(z) is implicit; D's scores are not densities");
 static_assert(!HasEncode<GANImpl> && !HasReconstruct<GANImpl>, "nothing maps an example back to its latent");

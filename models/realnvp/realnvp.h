@@ -78,6 +78,9 @@ class RealNVPImpl final : public torch::nn::Module {
   /// channels, rows, columns.
   std::vector<int64_t> latent_shape() const { return {data_.dims()}; }
 
+  /// Whether the flow can be inverted in floating point, and how much it stretches. (models/realnvp/monitors.cpp)
+  std::vector<Monitor> monitors(const Batch& batch, Rng& rng);
+
  private:
   FlowSequence vector_flow(const RealNVPConfig& config, Rng& init) const;
   FlowSequence image_scale(const RealNVPConfig& config, std::vector<int64_t>& event, bool last, Rng& init) const;
@@ -94,7 +97,7 @@ class RealNVPImpl final : public torch::nn::Module {
 TORCH_MODULE(RealNVP);
 
 static_assert(HasLoss<RealNVPImpl> && HasSample<RealNVPImpl> && HasLogProb<RealNVPImpl>);
-static_assert(HasEncode<RealNVPImpl> && HasDecode<RealNVPImpl>);
+static_assert(HasEncode<RealNVPImpl> && HasDecode<RealNVPImpl> && HasMonitors<RealNVPImpl>);
 static_assert(!HasReconstruct<RealNVPImpl>, "decoding what was encoded is the identity: there is nothing to see");
 
 }  // namespace genzoo

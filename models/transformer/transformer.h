@@ -91,6 +91,9 @@ class TransformerImpl final : public torch::nn::Module {
   /// Throws UsageError: an empty prompt, tokens outside the vocabulary, options that cannot be.
   Tensor generate(const Tensor& prompt, const GenerateOptions& options, Rng& rng);
 
+  /// Whether its text repeats itself, and how sure it is of the next token. (models/transformer/monitors.cpp)
+  std::vector<Monitor> monitors(const Batch& batch, Rng& rng);
+
  private:
   PositionTable position_table(int64_t count) const;
   /// Token x (B, T) to the final layer norm's output (B, T, C). `caches`: none, or one a layer.
@@ -110,7 +113,7 @@ class TransformerImpl final : public torch::nn::Module {
 TORCH_MODULE(Transformer);
 
 static_assert(HasLoss<TransformerImpl> && HasTokenLogProb<TransformerImpl> && HasLogProb<TransformerImpl> &&
-              HasGenerate<TransformerImpl>);
+              HasGenerate<TransformerImpl> && HasMonitors<TransformerImpl>);
 static_assert(!HasSample<TransformerImpl>, "a language model continues a text: it generates");
 static_assert(!HasEncode<TransformerImpl> && !HasDecode<TransformerImpl>, "a language model has no latent space");
 

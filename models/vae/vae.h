@@ -88,6 +88,9 @@ class VAEImpl final : public torch::nn::Module {
   Tensor reconstruct(const Tensor& x);  ///< mean of p(x|z) at the mean of q(z|x), as stored
   std::vector<int64_t> latent_shape() const { return {config_.latent_dim}; }
 
+  /// Active units and the KL of each latent: whether z says anything of x. (models/vae/monitors.cpp)
+  std::vector<Monitor> monitors(const Batch& batch, Rng& rng);
+
   torch::nn::Sequential encoder{nullptr};  ///< pixels in [0, 1], or vectors -> mean and log-variance of q, (B, 2 Z)
   torch::nn::Sequential decoder{nullptr};  ///< (B, Z) -> the parameters of p(x|z)
 
@@ -106,7 +109,7 @@ class VAEImpl final : public torch::nn::Module {
 TORCH_MODULE(VAE);
 
 static_assert(HasLoss<VAEImpl> && HasSample<VAEImpl> && HasLogProb<VAEImpl>);
-static_assert(HasEncode<VAEImpl> && HasDecode<VAEImpl> && HasReconstruct<VAEImpl>);
+static_assert(HasEncode<VAEImpl> && HasDecode<VAEImpl> && HasReconstruct<VAEImpl> && HasMonitors<VAEImpl>);
 static_assert(!HasAdversarialLoss<VAEImpl> && !HasTokenLogProb<VAEImpl> && !HasGenerate<VAEImpl>);
 
 }  // namespace genzoo
