@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "evaluation/measured_likelihood.h"
+#include "evaluation/monitors.h"
 
 namespace genzoo {
 namespace {
@@ -123,6 +124,7 @@ Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const Eva
     }
   }
   if (wants(options, "monitors")) add_loss_metrics(loaded, dataset, split, options, evaluation);
+  if (wants(options, "monitors")) add_monitors(loaded, dataset, split, options, evaluation);
   return evaluation;
 }
 

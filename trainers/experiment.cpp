@@ -57,6 +57,8 @@ void Every::fields(Fields& f) {
   f("validate", validate,
     "steps between validations; there is one at every save too, since best is chosen among the saved", positive);
   f("save", save, "steps between checkpoints", positive);
+  f("histogram", histogram, "steps between histograms of weights and gradients, for TensorBoard; 0: none",
+    non_negative);
 }
 
 void PlayerOptimizers::fields(Fields& f) {

@@ -25,6 +25,7 @@ struct Every {
   int64_t sample = 1000;
   int64_t validate = 500;
   int64_t save = 1000;
+  int64_t histogram = 0;  ///< 0: never
   void fields(Fields& f);
 };
 

@@ -38,6 +38,21 @@ void JsonLog::line(const LogLine& line) {
   if (line.split == Split::validation) lines_.sync();
 }
 
+void JsonLog::monitors(const MonitorLine& line) {
+  Json values = Json::object(), warnings = Json::array();
+  for (const Monitor& monitor : line.monitors) {
+    values[monitor.name] = finite_or_null(monitor.value);
+    if (!monitor.warning.empty()) warnings.push_back(monitor.warning);
+  }
+  // A line of its own, without a loss: it is no validation to those who look for one.
+  lines_.write(Json{
+      {"step", line.step},
+      {"split", kSplitNames[static_cast<int>(line.split)]},
+      {"monitors", values},
+      {"warnings",
+       warnings}}.dump());
+}
+
 void TensorBoardLog::begin(int64_t step, int64_t, bool resumed) {
   writer_ = std::make_unique<EventWriter>(folder_, resumed ? step : -1);
 }
@@ -49,6 +64,10 @@ void TensorBoardLog::line(const LogLine& line) {
   if (line.lr) writer_->scalar(prefix + "lr", line.step, *line.lr);
 }
 
+void TensorBoardLog::monitors(const MonitorLine& line) {
+  for (const Monitor& monitor : line.monitors) writer_->scalar("monitors/" + monitor.name, line.step, monitor.value);
+}
+
 void TensorBoardLog::samples(int64_t step, const SampleOutput& output) {
   if (!output.picture.defined()) {
     writer_->text("samples", step, output.text);
@@ -56,6 +75,13 @@ void TensorBoardLog::samples(int64_t step, const SampleOutput& output) {
   }
   const Tensor& picture = output.picture;
   writer_->image("samples", step, encode_png(picture), picture.size(2), picture.size(1), picture.size(0), output.note);
+}
+
+void TensorBoardLog::histograms(int64_t step, const NamedTensors& tensors) {
+  for (const auto& [name, tensor] : tensors) {
+    const Tensor values = tensor.detach().to(torch::kCPU, torch::kFloat).contiguous();
+    writer_->histogram(name, step, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
+  }
 }
 
 void SampleFiles::samples(int64_t step, const SampleOutput& output) {
@@ -109,7 +135,11 @@ void Console::begin(int64_t step, int64_t steps, bool resumed) {
 void Console::line(const LogLine& line) {
   std::string text = fmt::format("step {:>{}}/{}  {}loss {:.4f}", line.step, std::to_string(steps_).size(), steps_,
                                  line.split == Split::validation ? "validation " : "", line.loss);
-  for (const auto& [name, value] : line.terms) text += fmt::format("  {} {:.4g}", name, value);
+  for (const auto& [name, value] : line.terms) {
+    if (!name.ends_with("gradient_norm") && !name.ends_with("update_ratio")) {  // a line of a terminal is short
+      text += fmt::format("  {} {:.4g}", name, value);
+    }
+  }
   if (line.items_per_s) text += fmt::format("  {:.0f}/s", *line.items_per_s);
   if (line.split == Split::train && line.step > first_) {
     const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
@@ -119,6 +149,14 @@ void Console::line(const LogLine& line) {
   clear();
   const bool stays = !is_terminal_ || line.split == Split::validation || line.step == steps_;
   put(text + (stays ? "\n" : ""));
+}
+
+void Console::monitors(const MonitorLine& line) {
+  for (const Monitor& monitor : line.monitors) {
+    if (monitor.warning.empty() || !warned_.insert(monitor.name).second) continue;
+    clear();
+    put(fmt::format("genzoo: warning: step {}: {}\n", line.step, monitor.warning));
+  }
 }
 
 void Console::samples(int64_t, const SampleOutput& output) {

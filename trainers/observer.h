@@ -9,11 +9,15 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "core/file.h"
+#include "core/safetensors.h"
 #include "core/tensorboard.h"
 #include "data/dataset.h"
+#include "models/model.h"
 #include "trainers/run_folder.h"
 
 namespace genzoo {
@@ -29,6 +33,13 @@ struct LogLine {
   double seconds = 0.0;               ///< of the run's training, also before it was resumed
 };
 
+/// What a model's monitors said at a step.
+struct MonitorLine {
+  int64_t step = 0;
+  Split split = Split::validation;  ///< of the data they looked at
+  std::vector<Monitor> monitors;
+};
+
 /// What a model drew at a step: a picture, or text.
 struct SampleOutput {
   Tensor picture;  ///< (3 or 1, H, W) uint8; undefined for text
@@ -42,7 +53,10 @@ class Observer {
   /// From which step to which; `resumed`: the run had begun before, perhaps without a checkpoint.
   virtual void begin(int64_t step, int64_t steps, bool resumed) = 0;
   virtual void line(const LogLine& line) = 0;
+  virtual void monitors(const MonitorLine&) {}
   virtual void samples(int64_t step, const SampleOutput& output) = 0;
+  /// Tensors by the names their histograms have: weights/<parameter>, gradients/<parameter>.
+  virtual void histograms(int64_t /*step*/, const NamedTensors&) {}
   virtual void end(int64_t step, const std::string& reason) = 0;
 };
 
@@ -52,6 +66,7 @@ class JsonLog final : public Observer {
   explicit JsonLog(const RunFolder& run) : lines_(run.log()) {}
   void begin(int64_t step, int64_t steps, bool resumed) override;
   void line(const LogLine& line) override;
+  void monitors(const MonitorLine& line) override;
   void samples(int64_t, const SampleOutput&) override {}
   void end(int64_t, const std::string&) override {}
 
@@ -59,13 +74,16 @@ class JsonLog final : public Observer {
   AppendedLines lines_;
 };
 
-/// TensorBoard's event file: train/loss, train/<term>, validation/loss, samples.
+/// TensorBoard's event file: train/loss, train/<term>, validation/loss, monitors/<name>, samples, and on request
+/// weights/<parameter> and gradients/<parameter>.
 class TensorBoardLog final : public Observer {
  public:
   explicit TensorBoardLog(const RunFolder& run) : folder_(run.path()) {}
   void begin(int64_t step, int64_t steps, bool resumed) override;
   void line(const LogLine& line) override;
+  void monitors(const MonitorLine& line) override;
   void samples(int64_t step, const SampleOutput& output) override;
+  void histograms(int64_t step, const NamedTensors& tensors) override;
   void end(int64_t, const std::string&) override {}
 
  private:
@@ -87,12 +105,13 @@ class SampleFiles final : public Observer {
   bool animate_;
 };
 
-/// One line that is rewritten on a terminal, plain lines elsewhere, on stderr.
+/// One line that is rewritten on a terminal, plain lines elsewhere, on stderr; and of every monitor its first warning.
 class Console final : public Observer {
  public:
   explicit Console(bool is_terminal) : is_terminal_(is_terminal) {}
   void begin(int64_t step, int64_t steps, bool resumed) override;
   void line(const LogLine& line) override;
+  void monitors(const MonitorLine& line) override;
   void samples(int64_t step, const SampleOutput& output) override;
   void end(int64_t step, const std::string& reason) override;
 
@@ -101,6 +120,7 @@ class Console final : public Observer {
   void clear();
   bool is_terminal_;
   bool told_of_samples_ = false;
+  std::set<std::string> warned_;  ///< names of monitors
   int64_t first_ = 0, steps_ = 0;
   std::chrono::steady_clock::time_point started_;
 };

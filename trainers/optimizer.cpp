@@ -16,6 +16,13 @@ int64_t padded(int64_t elements, int64_t element_size) {
   return (elements + unit - 1) / unit * unit;
 }
 
+/// Euclidean norm of all elements of all tensors. () float32
+Tensor norm_of_all(const std::vector<Tensor>& tensors) {
+  std::vector<Tensor> norms;
+  for (const Tensor& tensor : tensors) norms.push_back(at::linalg_vector_norm(tensor).to(torch::kFloat));
+  return norms.size() == 1 ? norms[0] : at::linalg_vector_norm(at::stack(norms));
+}
+
 }  // namespace
 
 void AdamWConfig::fields(Fields& f) {
@@ -91,9 +98,22 @@ void FlatParameters::zero_gradients() {
 }
 
 Tensor FlatParameters::gradient_norm() const {
-  std::vector<Tensor> norms;
-  for (const Group& group : groups_) norms.push_back(at::linalg_vector_norm(group.gradients).to(torch::kFloat));
-  return norms.size() == 1 ? norms[0] : at::linalg_vector_norm(at::stack(norms));
+  std::vector<Tensor> gradients;
+  for (const Group& group : groups_) gradients.push_back(group.gradients);
+  return norm_of_all(gradients);
+}
+
+std::vector<Tensor> FlatParameters::copy_of_values() const {
+  std::vector<Tensor> values;
+  for (const Group& group : groups_) values.push_back(group.values.clone());
+  return values;
+}
+
+Tensor FlatParameters::relative_change(const std::vector<Tensor>& before) const {
+  std::vector<Tensor> changes;
+  for (size_t g = 0; g < groups_.size(); ++g) changes.push_back(groups_[g].values - before[g]);
+  // Weights that are all zero move infinitely far; a large number is not taken for a divergence.
+  return norm_of_all(changes) / norm_of_all(before).clamp_min(1e-12);
 }
 
 Optimizer::Optimizer(torch::nn::Module& module, const OptimizerConfig& config) : config_(config), parameters_(module) {

@@ -82,6 +82,11 @@ class FlatParameters final {
   /// Euclidean norm of all gradients together. (), on the device
   Tensor gradient_norm() const;
 
+  /// The values of all groups as they are now.
+  std::vector<Tensor> copy_of_values() const;
+  /// |values - before| / |before|, Euclidean norms over all parameters together. (), on the device
+  Tensor relative_change(const std::vector<Tensor>& before) const;
+
  private:
   std::vector<Group> groups_;
   std::vector<Slice> slices_;

@@ -18,10 +18,20 @@ void add_share(Terms& sum, const Terms& terms, int64_t parts) {
   }
 }
 
-/// Clips if asked to, and updates. Puts the gradient's norm into the terms when it was computed anyway.
-void descend(Optimizer& optimizer, const StepConfig& config, int64_t step, Terms& terms, const std::string& norm_name) {
-  if (config.clip_norm > 0) terms[norm_name] = optimizer.clip(config.clip_norm);
+/// Clips if asked to, and updates. Puts the gradient's norm into the terms when it was computed anyway or is to be
+/// measured, and then also how far the weights moved; `player` stands before the names.
+void descend(Optimizer& optimizer, const StepConfig& config, int64_t step, bool measured, Terms& terms,
+             const std::string& player = "") {
+  const torch::NoGradGuard no_grad;
+  if (config.clip_norm > 0) {
+    terms[player + "gradient_norm"] = optimizer.clip(config.clip_norm);
+  } else if (measured) {
+    terms[player + "gradient_norm"] = optimizer.parameters().gradient_norm();
+  }
+  std::vector<Tensor> before;
+  if (measured) before = optimizer.parameters().copy_of_values();
   optimizer.step(learning_rate(config.schedule, optimizer.base_lr(), step, config.steps));
+  if (measured) terms[player + "update_ratio"] = optimizer.parameters().relative_change(before);
 }
 
 torch::Device device_of(const Batch& batch) { return batch.x.device(); }
@@ -46,7 +56,7 @@ class Frozen final {
 GradientStep::GradientStep(AnyModel& model, const OptimizerConfig& optimizer, StepConfig config)
     : model_(model), config_(std::move(config)), optimizer_(*model.module, optimizer) {}
 
-Terms GradientStep::update(const BatchSource& source, int64_t step) {
+Terms GradientStep::update(const BatchSource& source, int64_t step, bool measured) {
   optimizer_.parameters().zero_gradients();
   Terms terms;
   for (int64_t micro = 0; micro < config_.accumulate; ++micro) {
@@ -66,7 +76,7 @@ Terms GradientStep::update(const BatchSource& source, int64_t step) {
     });
     add_share(terms, part, config_.accumulate);
   }
-  descend(optimizer_, config_, step, terms, "gradient_norm");
+  descend(optimizer_, config_, step, measured, terms);
   return terms;
 }
 
@@ -81,7 +91,7 @@ AdversarialStep::AdversarialStep(AnyModel& model, const OptimizerConfig& generat
       generator_(*model.can.game->generator, generator),
       discriminator_(*model.can.game->discriminator, discriminator) {}
 
-Terms AdversarialStep::update(const BatchSource& source, int64_t step) {
+Terms AdversarialStep::update(const BatchSource& source, int64_t step, bool measured) {
   const AdversarialGame& game = *model_.can.game;
   Terms terms;
   // Everything a shard needs again for the generator's turn: its fakes, with their graph, and its stream.
@@ -112,7 +122,7 @@ Terms AdversarialStep::update(const BatchSource& source, int64_t step) {
       loss.terms["discriminator_loss"] = loss.total.detach();
       return std::move(loss.terms);
     });
-    descend(discriminator_, config_, step, turn_terms, "discriminator_gradient_norm");
+    descend(discriminator_, config_, step, measured && last, turn_terms, "discriminator_");
     if (last) add_share(terms, turn_terms, 1);
   }
 
@@ -131,7 +141,7 @@ Terms AdversarialStep::update(const BatchSource& source, int64_t step) {
     loss.terms["generator_loss"] = loss.total.detach();
     return std::move(loss.terms);
   });
-  descend(generator_, config_, step, turn_terms, "generator_gradient_norm");
+  descend(generator_, config_, step, measured, turn_terms, "generator_");
   add_share(terms, turn_terms, 1);
   terms["loss"] = terms.at("discriminator_loss") + terms.at("generator_loss");
   return terms;

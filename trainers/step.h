@@ -38,7 +38,11 @@ class Step {
   virtual ~Step() = default;
 
   /// Update number `step` (from 0). The terms are detached scalars on the device; "loss" is among them.
-  virtual Terms update(const BatchSource& source, int64_t step) = 0;
+  ///
+  /// When it is `measured` there are also, of each optimizer, gradient_norm, before it is clipped (always there when it
+  /// is), and update_ratio, |change of the weights| / |weights before it|: about 1e-3 is usual; two players' have their
+  /// names before them. What is trained is the same.
+  virtual Terms update(const BatchSource& source, int64_t step, bool measured = false) = 0;
 
   /// The optimizers by name ("" when there is one), for checkpoints.
   virtual std::vector<std::pair<std::string, Optimizer*>> optimizers() = 0;
@@ -52,7 +56,7 @@ class Step {
 class GradientStep final : public Step {
  public:
   GradientStep(AnyModel& model, const OptimizerConfig& optimizer, StepConfig config);
-  Terms update(const BatchSource& source, int64_t step) override;
+  Terms update(const BatchSource& source, int64_t step, bool measured) override;
   std::vector<std::pair<std::string, Optimizer*>> optimizers() override { return {{"", &optimizer_}}; }
   double learning_rate_at(int64_t step) const override;
   int64_t batches_per_update() const override { return config_.accumulate; }
@@ -69,7 +73,7 @@ class AdversarialStep final : public Step {
  public:
   AdversarialStep(AnyModel& model, const OptimizerConfig& generator, const OptimizerConfig& discriminator,
                   StepConfig config);
-  Terms update(const BatchSource& source, int64_t step) override;
+  Terms update(const BatchSource& source, int64_t step, bool measured) override;
   std::vector<std::pair<std::string, Optimizer*>> optimizers() override {
     return {{"generator", &generator_}, {"discriminator", &discriminator_}};
   }

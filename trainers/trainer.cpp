@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/signals.h"
 #include "models/registry.h"
+#include "trainers/monitoring.h"
 #include "trainers/samples.h"
 
 namespace genzoo {
@@ -62,6 +63,10 @@ Trainer::Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run)
   if (model_.can.loss && dataset.has(Split::validation)) {
     validation_.emplace(dataset, Split::validation, t.batch_size, model_.can.context, t.validate_examples, device_);
   }
+  if (model_.can.monitors) {
+    monitored_split_ = dataset.has(Split::validation) ? Split::validation : Split::train;
+    monitored_ = monitored_batch(dataset, monitored_split_, model_.can, /*limit=*/0, device_);
+  }
 }
 
 void Trainer::load(const std::filesystem::path& path) {
@@ -97,13 +102,18 @@ TrainOutcome Trainer::run() {
   }
 
   while (steps_done_ < steps && SignalGuard::received() == 0) {
-    const Terms terms = step_->update(batches, steps_done_);
+    const bool logged = (steps_done_ + 1) % every.log == 0 || steps_done_ + 1 == steps;
+    const Terms terms = step_->update(batches, steps_done_, /*measured=*/logged);
     ++steps_done_;
     if (ema_) ema_->update(steps_done_ * examples, examples);
     const auto seconds = [&] { return seconds_before_ + seconds_since(start); };
-    if (due(every.log)) log(terms, seconds);
+    if (logged) log(terms, seconds);
     const auto pause = std::chrono::steady_clock::now();
-    if (due(every.validate) || due(every.save)) validate(seconds());
+    if (every.histogram > 0 && due(every.histogram)) histograms();
+    if (due(every.validate) || due(every.save)) {
+      validate(seconds());
+      monitor();
+    }
     if (due(every.sample)) sample();
     if (due(every.save)) save();
     logged_at_ += seconds_since(pause);  // items_per_s tells of training alone
@@ -171,6 +181,30 @@ void Trainer::validate(double seconds) {
   line.terms = std::move(sums);
   validation_loss_ = line.loss;
   for (auto& o : observers_) o->line(line);
+}
+
+void Trainer::monitor() {
+  if (!model_.can.monitors) return;
+  std::optional<Ema::Swap> averaged;
+  if (ema_) averaged.emplace(*ema_);
+  MonitorLine line{steps_done_, monitored_split_,
+                   take_monitors(model_, monitored_, static_cast<uint64_t>(config_.seed))};
+  excuse_youth(line.monitors, steps_done_, config_.train.steps);
+  for (auto& o : observers_) o->monitors(line);
+}
+
+void Trainer::histograms() {
+  NamedTensors tensors;
+  for (const auto& [player, optimizer] : step_->optimizers()) {
+    const std::string owner = player.empty() ? "" : player + ".";
+    const FlatParameters& parameters = optimizer->parameters();
+    for (const auto& slice : parameters.slices()) {
+      const auto& group = parameters.groups()[slice.group];
+      tensors["weights/" + owner + slice.name] = FlatParameters::view(group.values, slice);
+      tensors["gradients/" + owner + slice.name] = FlatParameters::view(group.gradients, slice);
+    }
+  }
+  for (auto& o : observers_) o->histograms(steps_done_, tensors);
 }
 
 void Trainer::sample() {

@@ -56,6 +56,8 @@ class Trainer final {
   bool due(int64_t every) const { return steps_done_ % every == 0 || steps_done_ == config_.train.steps; }
   void log(const Terms& terms, const std::function<double()>& clock);
   void validate(double seconds);
+  void monitor();
+  void histograms();
   void sample();
   void save();
   NamedTensors state() const;
@@ -72,6 +74,8 @@ class Trainer final {
   std::string ema_prefix_;  ///< of the averaged module's names within the model's: "generator." or ""
   TrainingSource source_;
   std::optional<EvaluationSource> validation_;
+  Batch monitored_;  ///< what the model's monitors look at; undefined when it has none
+  Split monitored_split_ = Split::validation;
   std::vector<std::unique_ptr<Observer>> observers_;
 
   bool resumed_ = false;
