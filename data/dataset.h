@@ -64,6 +64,13 @@ struct Examples {
 enum class Binarize { none, fixed, dynamic };
 inline constexpr const char* kBinarizeNames[] = {"none", "static", "dynamic"};
 
+/// The clusters of a density whose modes lie apart: a mixture of Gaussians N(center_m, std^2 I).
+struct Modes {
+  Tensor centers;    ///< (M, D) float64
+  Tensor weights;    ///< (M) float64, positive, summing to one
+  double std = 0.0;  ///< standard deviation of each along any direction
+};
+
 struct Dataset {
   DataSpec spec;
   Examples train;
@@ -76,6 +83,7 @@ struct Dataset {
   /// Entropy of an example, nats (of vectors the differential one), or entropy rate, nats per token; nothing when
   /// unknown.
   std::optional<double> entropy;
+  std::optional<Modes> modes;  ///< of a mixture of separate Gaussians; nothing for other data
 
   const Examples& operator[](Split split) const;
   bool has(Split split) const { return (*this)[split].x.defined(); }

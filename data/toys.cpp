@@ -86,10 +86,12 @@ double entropy(const Mixture& mixture) {
 }
 
 Dataset open_mixture(const char* name, const ToySizes& sizes, const Mixture& mixture) {
-  return make_toy(
+  Dataset dataset = make_toy(
       name, sizes, mixture.centers.size(0),
       [&](Rng& rng, int64_t count) { return sample_mixture(mixture, rng, count); },
       [mixture](const Tensor& x) { return log_density(mixture, x); }, entropy(mixture));
+  dataset.modes = {.centers = mixture.centers, .weights = mixture.log_weights.exp(), .std = mixture.std};
+  return dataset;
 }
 
 Mixture eight_gaussians(const EightGaussiansConfig& config) {
