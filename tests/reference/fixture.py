@@ -1,6 +1,6 @@
 """What the scripts here share: the zoo's random streams, the trajectory of ten steps, and the file both go to.
 
-A fixture NAME.safetensors holds a tiny model and what PyTorch makes of it:
+A fixture NAME.safetensors of a model holds a tiny one and what PyTorch makes of it:
 
     model.<parameter or buffer>   before training
     x, y                          the batch, as stored (y may be missing)
@@ -10,6 +10,8 @@ A fixture NAME.safetensors holds a tiny model and what PyTorch makes of it:
 
 Models of two players have `losses.discriminator` and `losses.generator` instead of `losses`, and no `loss`. Metadata, as
 a run's config and checkpoint have them: model, optimizer (YAML), spec (JSON), clip_norm (a number, or empty).
+
+A fixture without `model` in its metadata is of something else; its script says what.
 
 Run the scripts with Python PyTorch and safetensors at hand; the files are committed, so the tests need neither.
 """
@@ -91,7 +93,11 @@ def trajectory(module, loss, optimizer, clip_norm=None):
 def write(name, tensors, model, spec, optimizer, clip_norm=""):
     """Writes NAME.safetensors beside this file. spec: the members of DataSpec that are not at their defaults."""
     spec = dict(dataset="reference", levels=0, classes=0, vocabulary=0, token_unit="", tokenizer="") | spec
-    metadata = dict(model=model, spec=json.dumps(spec), optimizer=optimizer, clip_norm=str(clip_norm))
+    save(name, tensors, dict(model=model, spec=json.dumps(spec), optimizer=optimizer, clip_norm=str(clip_norm)))
+
+
+def save(name, tensors, metadata):
+    """Writes NAME.safetensors beside this file."""
     path = pathlib.Path(__file__).with_name(f"{name}.safetensors")
     save_file({k: v.contiguous() for k, v in tensors.items()}, path, metadata=metadata)
     print(f"{path.name}: {len(tensors)} tensors, {path.stat().st_size / 1024:.0f} KiB")

@@ -1,5 +1,5 @@
-// Every fixture that Python PyTorch wrote (tests/reference/*.py), replayed through the registry and the project's own
-// steps and optimizers: the same loss, the same gradients, the same parameters after ten steps.
+// Every fixture of a model that Python PyTorch wrote (tests/reference/*.py), replayed through the registry and the
+// project's own steps and optimizers: the same loss, the same gradients, the same parameters after ten steps.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -29,7 +29,8 @@ struct ReferenceConfig {
 std::vector<std::filesystem::path> fixtures() {
   std::vector<std::filesystem::path> paths;
   for (const auto& item : std::filesystem::directory_iterator(GENZOO_SOURCE_DIR "/tests/reference")) {
-    if (item.path().extension() == ".safetensors") paths.push_back(item.path());
+    if (item.path().extension() != ".safetensors") continue;
+    if (read_safetensors_header(item.path()).metadata.contains("model")) paths.push_back(item.path());
   }
   std::ranges::sort(paths);
   return paths;
