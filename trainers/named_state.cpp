@@ -4,6 +4,7 @@
 #include <torch/utils.h>
 
 #include "core/error.h"
+#include "core/file.h"
 
 namespace genzoo {
 namespace {
@@ -19,6 +20,16 @@ NamedTensors module_state(const torch::nn::Module& module) {
   for (const auto& item : module.named_parameters()) state[item.key()] = item.value().detach();
   for (const auto& item : module.named_buffers()) state[item.key()] = item.value().detach();
   return state;
+}
+
+std::string state_digest(const NamedTensors& state) {
+  Sha256 digest;
+  for (const auto& [name, tensor] : state) {
+    const Tensor whole = tensor.detach().to(torch::kCPU).contiguous();
+    digest.update(name.data(), name.size());
+    digest.update(whole.data_ptr(), static_cast<size_t>(whole.nbytes()));
+  }
+  return digest.hex();
 }
 
 void load_state(const NamedTensors& own, const NamedTensors& saved, const std::string& where) {

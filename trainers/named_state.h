@@ -12,6 +12,9 @@ namespace genzoo {
 /// Parameters and buffers by name, for saving: views.
 NamedTensors module_state(const torch::nn::Module& module);
 
+/// SHA-256, hex, of names and contents.
+std::string state_digest(const NamedTensors& state);
+
 /// Copies saved values into a state's tensors, which are views of what owns them. Throws RunError that names every
 /// tensor missing, left over, or of another shape or type; then nothing is changed. `where` begins the message.
 void load_state(const NamedTensors& own, const NamedTensors& saved, const std::string& where);

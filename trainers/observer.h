@@ -30,7 +30,7 @@ struct LogLine {
   std::map<std::string, double> terms;
   std::optional<double> lr;           ///< of training lines
   std::optional<double> items_per_s;  ///< examples, or tokens, since the last line
-  double seconds = 0.0;               ///< of the run's training, also before it was resumed
+  double seconds = 0.0;               ///< of updates alone, without validation and the like; also before a resumption
 };
 
 /// What a model's monitors said at a step.

@@ -57,7 +57,7 @@ std::vector<std::pair<int64_t, double>> validation_losses(const RunFolder& run);
 /// one agree; and removes all but the `keep` newest checkpoints and that one.
 void settle_checkpoints(const RunFolder& run, int64_t keep);
 
-/// Seconds of training that the log tells of at its last line up to a step; 0 when it tells nothing.
+/// Seconds of training (of updates alone) that the log tells of at its last line up to a step; 0 when it tells nothing.
 double seconds_logged(const RunFolder& run, int64_t step);
 
 /// What `genzoo list` shows of a run.

@@ -96,17 +96,15 @@ TrainOutcome Trainer::run() {
   for (auto& o : observers_) o->begin(steps_done_, steps, resumed_);
   logged_step_ = steps_done_;
   logged_at_ = seconds_before_;
-  if (steps_done_ == 0) {
-    sample();
-    logged_at_ += seconds_since(start);
-  }
+  if (steps_done_ == 0) sample();
+  double paused = seconds_since(start);  // time that is not training's: validation, sampling, saving
 
   while (steps_done_ < steps && SignalGuard::received() == 0) {
     const bool logged = (steps_done_ + 1) % every.log == 0 || steps_done_ + 1 == steps;
     const Terms terms = step_->update(batches, steps_done_, /*measured=*/logged);
     ++steps_done_;
     if (ema_) ema_->update(steps_done_ * examples, examples);
-    const auto seconds = [&] { return seconds_before_ + seconds_since(start); };
+    const auto seconds = [&] { return seconds_before_ + seconds_since(start) - paused; };
     if (logged) log(terms, seconds);
     const auto pause = std::chrono::steady_clock::now();
     if (every.histogram > 0 && due(every.histogram)) histograms();
@@ -116,7 +114,7 @@ TrainOutcome Trainer::run() {
     }
     if (due(every.sample)) sample();
     if (due(every.save)) save();
-    logged_at_ += seconds_since(pause);  // items_per_s tells of training alone
+    paused += seconds_since(pause);
   }
 
   TrainOutcome outcome{ExitCode::done, steps_done_, "finished", validation_loss_, seconds_since(start)};
@@ -128,6 +126,26 @@ TrainOutcome Trainer::run() {
   }
   for (auto& o : observers_) o->end(steps_done_, outcome.reason);
   return outcome;
+}
+
+double Trainer::seconds_per_step(double limit) {
+  constexpr int64_t kWarmUp = 3;  // the first steps also get their memory
+  const BatchSource batches = [this](int64_t index) { return source_.batch(index); };
+  const int64_t examples = step_->batches_per_update() * config_.train.batch_size;
+  const auto step = [&](int64_t t) {
+    const Terms terms = step_->update(batches, t, /*measured=*/false);
+    if (ema_) ema_->update((t + 1) * examples, examples);
+    terms.at("loss").item<double>();  // only then is a device done with the step
+  };
+  const auto start = std::chrono::steady_clock::now();
+  int64_t t = 0;
+  for (; t < kWarmUp && (t == 0 || seconds_since(start) < limit / 2); ++t) step(t);
+  const auto warm = std::chrono::steady_clock::now();
+  const int64_t before = t;
+  do {
+    step(t++);
+  } while (seconds_since(start) < limit);
+  return seconds_since(warm) / static_cast<double>(t - before);
 }
 
 void Trainer::log(const Terms& terms, const std::function<double()>& clock) {

@@ -49,6 +49,10 @@ class Trainer final {
   /// checkpoint is then still good.
   TrainOutcome run();
 
+  /// Mean seconds of an update, from about `limit` seconds of them, at least two updates. They change the model: for
+  /// one that is thrown away.
+  double seconds_per_step(double limit);
+
   int64_t steps_done() const { return steps_done_; }
   const AnyModel& model() const { return model_; }
 
@@ -82,8 +86,8 @@ class Trainer final {
   int64_t steps_done_ = 0;
   int64_t last_saved_ = -1;
   std::optional<double> validation_loss_;  ///< of the last validation
-  double seconds_before_ = 0.0;            ///< spent by the run before it was resumed
-  double logged_at_ = 0.0;                 ///< seconds at the last log line, moved on by pauses since; for items_per_s
+  double seconds_before_ = 0.0;            ///< of training, before the run was resumed
+  double logged_at_ = 0.0;                 ///< seconds at the last log line; for items_per_s
   int64_t logged_step_ = 0;
 };
 

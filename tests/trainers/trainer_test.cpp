@@ -3,7 +3,9 @@
 
 #include <ATen/Parallel.h>
 
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 #include "core/image.h"
 #include "tests/support.h"
@@ -379,6 +381,47 @@ TEST_CASE("a checkpoint of other data or of another model is refused", "[trainer
   };
   CHECK(contains(message_of<UsageError>([&] { load_into(experiment(tiny::kFlow, "two_moons")); }), "eight_gaussians"));
   CHECK(contains(message_of<RunError>([&] { load_into(experiment(tiny::kVae, tiny::kPoints)); }), "another model's"));
+}
+
+TEST_CASE("seconds are those of updates alone: without the time of sampling, validation and saving", "[trainers]") {
+  /// Lets each sampling take long.
+  class Sleeper final : public Observer {
+   public:
+    void begin(int64_t, int64_t, bool) override {}
+    void line(const LogLine&) override {}
+    void samples(int64_t, const SampleOutput&) override { std::this_thread::sleep_for(std::chrono::milliseconds(300)); }
+    void end(int64_t, const std::string&) override {}
+  };
+  const TempDir folder;
+  const RunFolder run(folder / "run");
+  fs::create_directories(run.path());
+  const ExperimentConfig config = experiment(tiny::kFlow, tiny::kPoints, {"train.every.sample=2"});
+  Trainer trainer(config, open_dataset(config.data, {}), run);
+  trainer.add(std::make_unique<JsonLog>(run));
+  trainer.add(std::make_unique<Sleeper>());
+  CHECK(trainer.run().seconds > 1.2);  // at the start and at steps 2, 4, 6
+  CHECK(seconds_logged(run, 6) < 0.3);
+  double before = 0.0;
+  for (const Json& line : tiny::log_lines(run)) {
+    if (!line.contains("items_per_s")) continue;
+    const auto seconds = line["seconds"].get<double>();
+    CHECK(line["items_per_s"].get<double>() * (seconds - before) == Approx(16.0));
+    before = seconds;
+  }
+}
+
+TEST_CASE("the pace of a training is measured without a run folder", "[trainers]") {
+  for (const Family& family : families()) {
+    const ExperimentConfig config = experiment(family.model, family.data);
+    Trainer trainer(config, open_dataset(config.data, {}), RunFolder(fs::path()));
+    const auto start = std::chrono::steady_clock::now();
+    const double pace = trainer.seconds_per_step(0.05);
+    const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    CHECK(pace > 0);
+    CHECK(pace < spent);
+    CHECK(spent < 5);
+    CHECK(trainer.steps_done() == 0);
+  }
 }
 
 }  // namespace
