@@ -50,6 +50,10 @@ struct Batch {
   int64_t size() const { return x.size(0); }
 };
 
+/// Throws UsageError unless x (N, ...) is images or vectors as `spec` says they are stored: shape, type, levels,
+/// finite, at least one. `whose` takes them: "realnvp", "fashion_mnist".
+void require_stored(const Tensor& x, const DataSpec& spec, const std::string& whose);
+
 enum class Split { train, validation, test };
 inline constexpr const char* kSplitNames[] = {"train", "validation", "test"};
 

@@ -115,6 +115,23 @@ std::string DataSpec::describe() const {
   return "";
 }
 
+void require_stored(const Tensor& x, const DataSpec& spec, const std::string& whose) {
+  const bool images = spec.kind == DataKind::images;
+  const auto wanted = images ? torch::kByte : torch::kFloat;
+  if (x.dim() != static_cast<int64_t>(spec.shape.size()) + 1 || x.sizes().slice(1) != at::IntArrayRef(spec.shape) ||
+      x.scalar_type() != wanted) {
+    throw UsageError(fmt::format("the array has shape {} and type {}; {} takes (N, {}) {}", fmt::join(x.sizes(), "x"),
+                                 c10::toString(x.scalar_type()), whose, fmt::join(spec.shape, ", "),
+                                 images ? "uint8" : "float32"));
+  }
+  if (x.size(0) == 0) throw UsageError("the array has no examples");
+  if (images && spec.levels < 256 && x.max().item<int64_t>() >= spec.levels) {
+    throw UsageError(fmt::format("the array has values up to {}; images of {} levels, as {} takes, have 0 to {}",
+                                 x.max().item<int64_t>(), spec.levels, whose, spec.levels - 1));
+  }
+  if (!images && !at::isfinite(x).all().item<bool>()) throw UsageError("the array has numbers that are not finite");
+}
+
 const Examples& Dataset::operator[](Split split) const {
   switch (split) {
     case Split::train:

@@ -18,24 +18,9 @@ namespace {
 
 constexpr int64_t kBatch = 100;
 
-/// Throws UsageError unless x (N, ...) is data as the model's spec says they are stored.
 void require_data(const LoadedModel& loaded, const Tensor& x) {
-  const DataSpec& spec = loaded.spec;
-  const bool images = spec.kind == DataKind::images;
-  if (spec.kind == DataKind::tokens) refuse(loaded, "takes text, not an array");
-  const auto wanted = images ? torch::kByte : torch::kFloat;
-  if (x.dim() != static_cast<int64_t>(spec.shape.size()) + 1 || x.sizes().slice(1) != at::IntArrayRef(spec.shape) ||
-      x.scalar_type() != wanted) {
-    throw UsageError(fmt::format("the array has shape {} and type {}; {} takes (N, {}) {}", fmt::join(x.sizes(), "x"),
-                                 c10::toString(x.scalar_type()), loaded.model.family, fmt::join(spec.shape, ", "),
-                                 images ? "uint8" : "float32"));
-  }
-  if (x.size(0) == 0) throw UsageError("the array has no examples");
-  if (images && spec.levels < 256 && x.max().item<int64_t>() >= spec.levels) {
-    throw UsageError(fmt::format("the array has values up to {}; the model's images have {} levels, 0 to {}",
-                                 x.max().item<int64_t>(), spec.levels, spec.levels - 1));
-  }
-  if (!images && !at::isfinite(x).all().item<bool>()) throw UsageError("the array has numbers that are not finite");
+  if (loaded.spec.kind == DataKind::tokens) refuse(loaded, "takes text, not an array");
+  require_stored(x, loaded.spec, loaded.model.family);
 }
 
 }  // namespace
@@ -122,7 +107,7 @@ Tensor decode_latents(const LoadedModel& loaded, const Tensor& z) {
 
 Tensor reconstruction_picture(const LoadedModel& loaded, const Dataset& dataset, int64_t n, int64_t columns) {
   if (!loaded.model.can.reconstruct) refuse(loaded, "reconstructs nothing: it has no encoder");
-  const Split split = dataset.has(Split::test) ? Split::test : Split::validation;
+  const Split split = default_split(dataset);
   const EvaluationSource source(dataset, split, n, /*context=*/0, n, loaded.device);
   const Tensor x = source.batch(0).x.to(torch::kCPU);
   const EvalMode eval(*loaded.model.module);
