@@ -1,9 +1,11 @@
 #include "models/transformer/pixel_transformer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <numbers>
 
 #include "core/error.h"
@@ -17,6 +19,18 @@ const DataSpec& require_images(const DataSpec& data) {
   throw UsageError(fmt::format(
       "models/pixel_transformer: {} has {}; it models images, such as fashion_mnist; {}", data.dataset, data.describe(),
       data.kind == DataKind::tokens ? "for text take transformer" : "`genzoo models` shows which models take vectors"));
+}
+
+/// Images drawn together. A constant, so that a product rounds a row alike whatever the number of threads.
+constexpr int64_t kRowsAtOnce = 16;
+
+/// Of probabilities (n, V) and uniform numbers u (n, 1), both double: the first level at which the cumulative
+/// probability exceeds u. (n, 1) int64.
+Tensor inverse_cdf(const Tensor& p, const Tensor& u) {
+  const Tensor cumulative = p.cumsum(/*dim=*/1);
+  const Tensor threshold = u * cumulative.slice(/*dim=*/1, /*start=*/-1);
+  const Tensor level = at::searchsorted(cumulative, threshold, /*out_int32=*/false, /*right=*/true);
+  return level.clamp_max(p.size(1) - 1);  // the threshold of the largest u may round up to the sum
 }
 
 }  // namespace
@@ -72,31 +86,47 @@ Loss PixelTransformerImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) 
 
 Tensor PixelTransformerImpl::log_prob(const Tensor& x, int64_t /*k*/, Rng& /*rng*/) {
   const Tensor v = values(x);
-  return -negative_log_prob(logits(v, /*dropout=*/{}), v).sum(/*dim=*/1);
+  return -negative_log_prob(logits(v, /*dropout=*/{}), v).sum(/*dim=*/1, /*keepdim=*/false, torch::kDouble);
 }
 
 LikelihoodClaim PixelTransformerImpl::likelihood() const {
   return {LikelihoodKind::exact, "the probability of the stored pixels, each given those before it in raster order"};
 }
 
-Tensor PixelTransformerImpl::sample(int64_t n, Rng& rng, const SampleOptions& options) {
-  const torch::NoGradGuard no_grad;
-  const int64_t D = data_.dims();
-  const GenerateOptions choice{.temperature = options.temperature};
-  const PositionTable positions = position_table();
+void PixelTransformerImpl::draw(const Tensor& u, double temperature, const PositionTable& positions,
+                                const Tensor& values) {
+  const int64_t n = u.size(0), D = u.size(1);
+  const GenerateOptions choice{.temperature = temperature};
   std::vector<LayerCache> caches = blocks_.make_caches(n, D);
-  const auto as_tokens = token_embedding_->weight.options().requires_grad(false).dtype(torch::kLong);
-  Tensor drawn = at::empty({n, D}, as_tokens);
-  Tensor last = at::full({n, 1}, data_.levels, as_tokens);  // the start token
+  Tensor last = at::full({n, 1}, data_.levels, values.options());  // the start token
   for (int64_t t = 0; t < D; ++t) {
     const PositionTable position = positions.slice(t, 1);
-    const Tensor h =
-        blocks_.forward(token_embedding_->forward(last) + position.added, position, /*dropout=*/{}, &caches);
+    const Tensor token = token_embedding_->forward(last) + position.added;
+    const Tensor h = blocks_.forward(token, position, /*dropout=*/{}, &caches);
     const Tensor logits = at_least_float32(head_->forward(h.select(/*dim=*/1, 0)));  // (n, V)
-    last = rng.categorical(next_token_probabilities(logits, choice)).unsqueeze(1);
-    drawn.narrow(/*dim=*/1, t, 1).copy_(last);
+    last = inverse_cdf(next_token_probabilities(logits, choice), u.narrow(/*dim=*/1, t, 1)).to(values.device());
+    values.narrow(/*dim=*/1, t, 1).copy_(last);
   }
-  return images(drawn);
+}
+
+Tensor PixelTransformerImpl::sample(int64_t n, Rng& rng, const SampleOptions& options) {
+  const torch::NoGradGuard no_grad;
+  const auto weights = token_embedding_->weight.options().requires_grad(false);
+  const Tensor u = rng.uniform_like(at::empty({n, data_.dims()}, weights.dtype(torch::kDouble))).to(torch::kCPU);
+  const PositionTable positions = position_table();
+  const Tensor values = at::empty({n, data_.dims()}, weights.dtype(torch::kLong));
+  // One value of some images is too little work to be shared among the threads of a CPU, which would meet dozens of
+  // times for each. So images are shared, in pieces that do not depend on the number of threads.
+  const int64_t rows = weights.device().is_cpu() ? kRowsAtOnce : n;
+  const int64_t pieces = n == 0 ? 0 : (n + rows - 1) / rows;
+  at::parallel_for(0, pieces, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+    const torch::NoGradGuard no_grad_in_this_thread;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i * rows, count = std::min(rows, n - first);
+      draw(u.narrow(/*dim=*/0, first, count), options.temperature, positions, values.narrow(/*dim=*/0, first, count));
+    }
+  });
+  return images(values);
 }
 
 }  // namespace genzoo

@@ -41,7 +41,9 @@ struct PixelTransformerConfig {
     f("n_layer", n_layer, "blocks of attention and MLP", positive);
     f("n_head", n_head, "attention heads", positive);
     f("n_embd", n_embd, "channels of the residual stream; a multiple of n_head", positive);
-    f("dropout", dropout, "share of embeddings, attention weights and residual updates set to zero in training",
+    f("dropout", dropout,
+      "share of embeddings, attention weights and residual updates set to zero in training; above 0 attention's memory "
+      "grows with the square of the pixels",
       fraction);
     f.require(n_head > 0 && n_embd % n_head == 0, "n_embd", "'n_embd' must be a multiple of 'n_head'");
   }
@@ -74,6 +76,8 @@ class PixelTransformerImpl final : public torch::nn::Module {
   Tensor sample(int64_t n, Rng& rng, const SampleOptions& options);
 
  private:
+  /// Draws images by the uniform numbers u (n, D), double, on the CPU, into `values` (n, D) int64.
+  void draw(const Tensor& u, double temperature, const PositionTable& positions, const Tensor& values);
   Tensor values(const Tensor& x) const;                         ///< (B, K, H, W) -> (B, D) int64 in the model's order
   Tensor images(const Tensor& values) const;                    ///< (B, D) -> (B, K, H, W) uint8
   PositionTable position_table() const;                         ///< of D values

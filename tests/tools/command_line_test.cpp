@@ -75,7 +75,8 @@ TEST_CASE("mistakes on the command line: one line, the nearest known name, exit 
       {{"fetch", "mnits"},
        "fetch: no 'mnits'; did you mean 'mnist'? there are mnist, fashion_mnist, cifar10, "
        "tiny_shakespeare"},
-      {{"models", "vea"}, "models: no 'vea'; did you mean 'vae'? there are vae, gan, realnvp, transformer, classifier"},
+      {{"models", "vea"},
+       "models: no 'vea'; did you mean 'vae'? there are vae, gan, realnvp, transformer, pixel_transformer, classifier"},
       {{"list", "no_such_folder"},
        "no_such_folder: there is no such folder; runs lie in runs/ unless --run said otherwise"},
   };
@@ -151,6 +152,9 @@ TEST_CASE("models: what each can do with which data, its paper and its keys", "[
   CHECK(can("realnvp", "vectors", "log_prob (exact)"));
   CHECK(can("transformer", "tokens", "generate"));
   CHECK(!can("transformer", "images", "sample"));
+  CHECK(can("pixel_transformer", "images", "sample"));
+  CHECK(can("pixel_transformer", "images", "log_prob (exact)"));
+  CHECK(!can("pixel_transformer", "tokens", "sample"));
   for (const auto& [name, model] : by_name) {
     INFO(name);
     CHECK(!model.at("paper").get<std::string>().empty());

@@ -26,6 +26,7 @@ inline constexpr const char* kGan =
     "{gan: {latent_dim: 4, generator_width: 2, discriminator_width: 2, discriminator_norm: batch, n_critic: 2}}";
 inline constexpr const char* kTransformer =
     "{transformer: {n_layer: 1, n_head: 2, n_embd: 8, block_size: 8, dropout: 0.2}}";
+inline constexpr const char* kPixelTransformer = "{pixel_transformer: {n_layer: 1, n_head: 2, n_embd: 8}}";
 
 /// Six steps of a model on data, both given as YAML, and whatever `sets` (KEY=VALUE) change.
 inline ExperimentConfig experiment(const std::string& model, const std::string& data,
