@@ -16,11 +16,13 @@ struct Family {
   const char* model;
   const char* data;
 };
-constexpr Family kFamilies[] = {
-    {tiny::kFlow, tiny::kPoints}, {"{realnvp: {scales: 2, couplings: 2, hidden_dim: 8, blocks: 1}}", tiny::kNoise},
-    {tiny::kVae, tiny::kPoints},  {"{vae: {network: {conv: {channels: [4, 8], hidden: 16}}}}", tiny::kNoise},
-    {tiny::kGan, tiny::kNoise},   {tiny::kTransformer, tiny::kText},
-    {tiny::kPixelTransformer, tiny::kNoise}};
+constexpr Family kFamilies[] = {{tiny::kFlow, tiny::kPoints},
+                                {"{realnvp: {scales: 2, couplings: 2, hidden_dim: 8, blocks: 1}}", tiny::kNoise},
+                                {tiny::kVae, tiny::kPoints},
+                                {"{vae: {network: {conv: {channels: [4, 8], hidden: 16}}}}", tiny::kNoise},
+                                {tiny::kGan, tiny::kNoise},
+                                {tiny::kTransformer, tiny::kText},
+                                {tiny::kPixelTransformer, tiny::kNoise}};
 
 TEST_CASE("on a GPU: the same run twice, and resumed, is the same checkpoint", "[trainers][cuda]") {
   if (!torch::cuda::is_available()) SKIP("no CUDA device");
