@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
@@ -88,6 +89,55 @@ Tensor image_grid(const Tensor& images, int64_t columns, int64_t scale, int64_t 
         .copy_(pixels[i]);
   }
   return grid;
+}
+
+Tensor with_caption(const Tensor& image, const std::string& text) {
+  require_image(image, 3, "with_caption");
+  use_no_threads();
+  constexpr int kFont = cv::FONT_HERSHEY_DUPLEX, kLine = 26, kBaseline = 18;
+  constexpr double kSize = 0.5;
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte & 0xC0) != 0x80) line += byte >= 0x20 && byte < 0x7F ? c : '?';  // one '?' for a character of UTF-8
+  }
+  const int width = static_cast<int>(image.size(2));
+  const auto fits = [&](const std::string& shown) {
+    int below = 0;
+    return cv::getTextSize(shown, kFont, kSize, 1, &below).width <= width;
+  };
+  if (!fits(line)) {
+    while (!line.empty() && !fits(line + "...")) line.pop_back();
+    line += "...";
+  }
+  cv::Mat strip(kLine, width, CV_8UC3, cv::Scalar::all(255));
+  cv::putText(strip, line, {0, kBaseline}, kFont, kSize, cv::Scalar::all(30), 1, cv::LINE_AA);
+  return at::cat({from_mat(strip), image.to(torch::kCPU).expand({3, image.size(1), image.size(2)})}, 1);
+}
+
+Tensor arrange(const std::vector<Tensor>& pictures, int64_t columns, int64_t gap) {
+  if (pictures.empty() || columns < 1 || gap < 0) {
+    throw std::invalid_argument(
+        fmt::format("core/image: {} pictures in {} columns with a gap of {}", pictures.size(), columns, gap));
+  }
+  const auto count = static_cast<int64_t>(pictures.size());
+  columns = std::min(columns, count);
+  std::vector<int64_t> widths(columns, 0), heights((count + columns - 1) / columns, 0);
+  for (int64_t i = 0; i < count; ++i) {
+    require_image(pictures[i], 3, "arrange");
+    heights[i / columns] = std::max(heights[i / columns], pictures[i].size(1));
+    widths[i % columns] = std::max(widths[i % columns], pictures[i].size(2));
+  }
+  const auto before = [&](const std::vector<int64_t>& sizes, int64_t index) {
+    return std::accumulate(sizes.begin(), sizes.begin() + index, gap * (index + 1));
+  };
+  Tensor page = at::full({3, before(heights, std::ssize(heights)), before(widths, columns)}, 255, torch::kUInt8);
+  for (int64_t i = 0; i < count; ++i) {
+    page.narrow(1, before(heights, i / columns), pictures[i].size(1))
+        .narrow(2, before(widths, i % columns), pictures[i].size(2))
+        .copy_(pictures[i]);
+  }
+  return page;
 }
 
 int64_t comfortable_scale(int64_t width, int64_t columns) {

@@ -19,6 +19,13 @@ Tensor image_grid(const Tensor& images, int64_t columns, int64_t scale = 1, int6
 /// The scale at which a grid of this many columns of images this wide is comfortable to look at (about 600 pixels).
 int64_t comfortable_scale(int64_t width, int64_t columns);
 
+/// A picture (C, H, W) uint8 with a line of text above it, dark on white: (3, H', W). Of a text wider than the picture
+/// the beginning is shown; what is not ASCII is shown as '?'.
+Tensor with_caption(const Tensor& image, const std::string& text);
+
+/// Pictures (3, H, W), of any sizes, in rows of `columns` on white, `gap` pixels apart: (3, H', W').
+Tensor arrange(const std::vector<Tensor>& pictures, int64_t columns, int64_t gap = 12);
+
 std::string encode_png(const Tensor& image);                             ///< (C, H, W) uint8 -> bytes of a PNG
 void write_png(const std::filesystem::path& path, const Tensor& image);  ///< whole or not at all; throws RunError
 

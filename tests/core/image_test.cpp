@@ -31,6 +31,42 @@ TEST_CASE("a grid has every image at its place, enlarged, with a border", "[core
   CHECK(grid[0].narrow(0, 15, 6).narrow(1, 10, 8).eq(border).all().item<bool>());  // the sixth place
 }
 
+TEST_CASE("a caption stands above its picture and never beyond it", "[core]") {
+  const Tensor image = torch::full({1, 10, 120}, 7, torch::kUInt8);
+  const Tensor plain = with_caption(image, ""), named = with_caption(image, "vae");
+  REQUIRE(named.size(0) == 3);
+  REQUIRE(named.size(2) == 120);
+  const int64_t line = named.size(1) - 10;
+  CHECK(line > 0);
+  CHECK(named.narrow(1, line, 10).eq(7).all().item<bool>());
+  CHECK(plain.narrow(1, 0, line).eq(255).all().item<bool>());
+  const Tensor ink = named[0].narrow(0, 0, line).lt(128);
+  CHECK(ink.sum().item<int64_t>() > 20);
+  CHECK_FALSE(ink.narrow(1, 60, 60).any().item<bool>());  // three letters are short
+  CHECK(named.equal(with_caption(image, "vae")));
+  CHECK_FALSE(named.equal(with_caption(image, "gan")));
+  // Long ones are cut, with dots; other alphabets do no harm.
+  const std::string start = "a_name_that_is_far_too_long_to_stand_above_it";
+  CHECK(with_caption(image, start + "_a").equal(with_caption(image, start + "_b")));
+  CHECK(with_caption(image, "\xC3\xA9").equal(with_caption(image, "?")));
+  CHECK(with_caption(image.narrow(2, 0, 1), start).size(2) == 1);
+  CHECK_THROWS_AS(with_caption(torch::zeros({2, 4, 4}, torch::kUInt8), ""), std::invalid_argument);
+}
+
+TEST_CASE("pictures of any size are arranged without overlap", "[core]") {
+  const auto picture = [](int64_t height, int64_t width, int64_t value) {
+    return torch::full({3, height, width}, value, torch::kUInt8);
+  };
+  const Tensor page = arrange({picture(4, 5, 1), picture(2, 7, 2), picture(3, 6, 3)}, /*columns=*/2, /*gap=*/1);
+  REQUIRE(page.sizes() == torch::IntArrayRef({3, 1 + 4 + 1 + 3 + 1, 1 + 6 + 1 + 7 + 1}));
+  CHECK(page.narrow(1, 1, 4).narrow(2, 1, 5).eq(1).all().item<bool>());
+  CHECK(page.narrow(1, 1, 2).narrow(2, 8, 7).eq(2).all().item<bool>());
+  CHECK(page.narrow(1, 6, 3).narrow(2, 1, 6).eq(3).all().item<bool>());
+  CHECK(page.eq(255).sum().item<int64_t>() == 3 * (10 * 16 - 20 - 14 - 18));
+  CHECK(arrange({picture(4, 5, 1)}, 3).size(2) == 5 + 2 * 12);
+  CHECK_THROWS_AS(arrange({}, 1), std::invalid_argument);
+}
+
 TEST_CASE("grids fit on a screen", "[core]") {
   for (const auto& [width, columns] : std::vector<std::pair<int64_t, int64_t>>{{28, 8}, {32, 8}, {64, 8}, {28, 1}}) {
     const int64_t pixels = width * columns * comfortable_scale(width, columns);
