@@ -26,8 +26,8 @@ bool comparable(const Metric& a, const Metric& b) { return a.name == b.name && a
 Json Evaluation::to_json() const {
   Json list = Json::array();
   for (const Metric& metric : metrics) list.push_back(metric.to_json());
-  return {{"run", run},   {"model", model},     {"dataset", dataset}, {"split", split},
-          {"step", step}, {"weights", weights}, {"metrics", list},    {"notes", notes}};
+  return {{"run", run},         {"model", model},  {"dataset", dataset}, {"split", split},    {"step", step},
+          {"weights", weights}, {"metrics", list}, {"notes", notes},     {"missing", missing}};
 }
 
 void RunningMean::add(double x) {

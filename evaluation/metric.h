@@ -1,6 +1,7 @@
 #pragma once
 // A number with everything that is needed to trust it.
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ struct Metric {
   std::string detail;                    ///< how it was computed
   /// What it speaks of: of a likelihood how the data were treated ("pixels of 256 levels"), of a sample metric the
   /// feature extractor ("pixels"). Numbers of one name that differ in it, or in unit, are not comparable.
-  std::string of;
+  std::string of = {};
   Better better = Better::neither;
   Json to_json() const;
 };
@@ -42,6 +43,7 @@ struct Evaluation {
   std::string weights;  ///< "ema" or "raw"
   std::vector<Metric> metrics;
   std::vector<std::string> notes;  ///< what a reader must know: no likelihood and why, no test split, ...
+  std::map<std::string, std::string> missing = {};  ///< metrics asked for that are not there, by name: why
   Json to_json() const;
 };
 

@@ -42,7 +42,9 @@ TEST_CASE("Student's p of one and two degrees of freedom is that of the closed f
 }
 
 TEST_CASE("Welch's test and Hedges' g agree with SciPy", "[evaluation][statistics]") {
-  for (const Json& row : reference()["welch"]) {
+  const Json rows = reference()["welch"];
+  REQUIRE(rows.size() == 10);
+  for (const Json& row : rows) {
     const Numbers a = row["a"], b = row["b"];
     INFO(row.dump());
     const auto test = welch_test(a, b);
@@ -80,7 +82,9 @@ TEST_CASE("where chance is unknown there is no test", "[evaluation][statistics]"
 }
 
 TEST_CASE("Holm's correction is that of the definition", "[evaluation][statistics]") {
-  for (const Json& row : reference()["holm"]) {
+  const Json rows = reference()["holm"];
+  REQUIRE(rows.size() == 4);
+  for (const Json& row : rows) {
     const Numbers p = row["p"], wanted = row["corrected"], got = holm_correction(p);
     REQUIRE(got.size() == wanted.size());
     for (size_t i = 0; i < got.size(); ++i) CHECK(got[i] == Approx(wanted[i]).epsilon(1e-14));

@@ -1,0 +1,256 @@
+#include "evaluation/comparison.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "evaluation/statistics.h"
+
+namespace genzoo {
+namespace {
+
+Column column_of(const Metric& metric) {
+  return {.name = metric.name, .unit = metric.unit, .of = metric.of, .better = metric.better};
+}
+
+const Metric* metric_in(const ComparedRun& run, const Column& column) {
+  const auto& metrics = run.evaluation.metrics;
+  const auto found = std::ranges::find_if(metrics, [&](const Metric& metric) { return column.holds(metric); });
+  return found == metrics.end() ? nullptr : &*found;
+}
+
+/// The column's numbers of a model, one a training seed that has it.
+std::vector<double> values_of(const ComparedModel& model, const Column& column) {
+  std::vector<double> values;
+  for (const ComparedRun& run : model.runs) {
+    if (const Metric* metric = metric_in(run, column)) values.push_back(metric->value);
+  }
+  return values;
+}
+
+/// A metric of the column's name that may not stand in it, as words.
+std::string incomparable(const ComparedModel& model, const Column& column) {
+  for (const ComparedRun& run : model.runs) {
+    for (const Metric& metric : run.evaluation.metrics) {
+      if (metric.name != column.name || column.holds(metric)) continue;
+      const std::string of = metric.of.empty() ? "" : " of " + metric.of;
+      return fmt::format("not comparable: in {}{}", metric.unit.empty() ? "another unit" : metric.unit, of);
+    }
+  }
+  return "";
+}
+
+/// Why no seed of a model has a number in the column.
+std::string why_missing(const ComparedModel& model, const Column& column) {
+  if (model.runs.empty()) return "no finished run";
+  if (std::string why = incomparable(model, column); !why.empty()) return why;
+  const std::string none = "has no " + column.name;
+  for (const ComparedRun& run : model.runs) {
+    const auto found = run.evaluation.missing.find(column.name);
+    if (found != run.evaluation.missing.end()) return found->second;
+    for (const std::string& note : run.evaluation.notes) {
+      if (note.find(none) != std::string::npos) return note;
+    }
+  }
+  const auto diverged = [](const ComparedRun& run) { return run.stopped_by.starts_with("diverged"); };
+  if (std::ranges::all_of(model.runs, diverged)) return model.runs.front().stopped_by;
+  if (model.external) return "not given, and samples alone do not tell";
+  return "not measured";
+}
+
+/// Bounds and estimates that stand in one cell, when runs differ in them.
+std::string kinds_of(const std::set<std::string>& kinds) { return fmt::format("{}", fmt::join(kinds, ", ")); }
+
+/// Why two models that have numbers have no test.
+std::string why_untested(const ComparedModel& a, size_t seeds_a, const ComparedModel& b, size_t seeds_b) {
+  if (seeds_a < 2 && seeds_b < 2) return "one training seed of each: chance is unknown";
+  if (seeds_a < 2 || seeds_b < 2) {
+    return fmt::format("one training seed of {}: chance is unknown", seeds_a < 2 ? a.name : b.name);
+  }
+  return "the same number for every seed: chance is unknown";
+}
+
+Verdict verdict_of(const ComparedModel& a, const ComparedModel& b, const Column& column) {
+  const auto values_a = values_of(a, column), values_b = values_of(b, column);
+  Verdict verdict{.column = column,
+                  .a = a.name,
+                  .b = b.name,
+                  .difference = *cell_of(a, column).mean - *cell_of(b, column).mean,
+                  .seeds_a = static_cast<int64_t>(values_a.size()),
+                  .seeds_b = static_cast<int64_t>(values_b.size()),
+                  .t = {},
+                  .degrees_of_freedom = {},
+                  .p = {},
+                  .corrected_p = {},
+                  .effect = hedges_g(values_a, values_b),
+                  .better = ""};
+  if (const auto test = welch_test(values_a, values_b)) {
+    verdict.t = test->t;
+    verdict.degrees_of_freedom = test->degrees_of_freedom;
+    verdict.p = test->p;
+  } else {
+    verdict.why = why_untested(a, values_a.size(), b, values_b.size());
+  }
+  return verdict;
+}
+
+/// Corrects the tests of one column, and decides.
+void decide(std::vector<Verdict>& verdicts, double level) {
+  std::vector<Verdict*> tested;
+  std::vector<double> p;
+  for (Verdict& verdict : verdicts) {
+    if (!verdict.p) continue;
+    tested.push_back(&verdict);
+    p.push_back(*verdict.p);
+  }
+  const std::vector<double> corrected = holm_correction(p);
+  for (size_t i = 0; i < tested.size(); ++i) {
+    Verdict& verdict = *tested[i];
+    verdict.corrected_p = corrected[i];
+    if (corrected[i] >= level) continue;
+    const bool a_is_lower = verdict.difference < 0;
+    verdict.better = a_is_lower == (verdict.column.better == Better::lower) ? verdict.a : verdict.b;
+  }
+}
+
+Json or_null(const std::optional<double>& value) { return value ? finite_or_null(*value) : Json(); }
+
+}  // namespace
+
+std::string Column::title() const {
+  std::string text = unit.empty() ? name : fmt::format("{}, {}", name, unit);
+  return of.empty() ? text : fmt::format("{} of {}", text, of);
+}
+
+bool Column::holds(const Metric& metric) const { return metric.name == name && metric.unit == unit && metric.of == of; }
+
+std::vector<Column> columns_of(const Comparison& comparison) {
+  std::vector<Column> columns;
+  for (const ComparedModel& model : comparison.models) {
+    for (const ComparedRun& run : model.runs) {
+      for (const Metric& metric : run.evaluation.metrics) {
+        const auto holds = [&](const Column& column) { return column.holds(metric); };
+        if (metric.better == Better::neither || std::ranges::any_of(columns, holds)) continue;
+        columns.push_back(column_of(metric));
+      }
+    }
+  }
+  // Columns of one treatment or extractor side by side, in the order of the first of them.
+  std::vector<std::string> order;
+  for (const Column& column : columns) order.push_back(column.of);
+  std::ranges::stable_sort(columns, {}, [&](const Column& column) { return std::ranges::find(order, column.of); });
+  return columns;
+}
+
+Cell cell_of(const ComparedModel& model, const Column& column) {
+  Cell cell;
+  RunningMean mean;
+  std::set<std::string> kinds;
+  for (const ComparedRun& run : model.runs) {
+    const Metric* metric = metric_in(run, column);
+    if (!metric) continue;
+    if (!std::isfinite(metric->value)) {
+      cell.why = fmt::format("{} for seed {}: not a finite number", metric->value, run.seed);
+    }
+    mean.add(metric->value);
+    kinds.insert(metric->kind);
+    cell.n = cell.seeds == 0 ? metric->n : std::min(cell.n, metric->n);
+    ++cell.seeds;
+  }
+  cell.kind = kinds_of(kinds);
+  if (cell.seeds == 0) cell.why = why_missing(model, column);
+  if (!cell.why.empty()) return cell;
+  cell.mean = mean.mean();
+  cell.standard_error = mean.standard_error();
+  return cell;
+}
+
+const Metric* floor_of(const Comparison& comparison, const Column& column) {
+  const auto found = std::ranges::find_if(comparison.floors, [&](const Metric& floor) { return column.holds(floor); });
+  return found == comparison.floors.end() ? nullptr : &*found;
+}
+
+std::vector<size_t> best_of(const Comparison& comparison, const Column& column) {
+  if (column.better == Better::neither) return {};
+  std::vector<size_t> best;
+  double record = 0.0;
+  int64_t numbers = 0;
+  for (size_t i = 0; i < comparison.models.size(); ++i) {
+    const Cell cell = cell_of(comparison.models[i], column);
+    if (!cell.mean) continue;
+    const double badness = column.better == Better::lower ? *cell.mean : -*cell.mean;
+    if (numbers++ == 0 || badness < record) {
+      best = {i};
+      record = badness;
+    } else if (badness == record) {
+      best.push_back(i);
+    }
+  }
+  return numbers < 2 ? std::vector<size_t>{} : best;
+}
+
+std::vector<Verdict> verdicts_of(const Comparison& comparison, double level) {
+  std::vector<Verdict> all;
+  const auto& models = comparison.models;
+  for (const Column& column : columns_of(comparison)) {
+    std::vector<Verdict> verdicts;
+    for (size_t i = 0; i < models.size(); ++i) {
+      for (size_t j = i + 1; j < models.size(); ++j) {
+        if (!cell_of(models[i], column).mean || !cell_of(models[j], column).mean) continue;
+        verdicts.push_back(verdict_of(models[i], models[j], column));
+      }
+    }
+    decide(verdicts, level);
+    all.insert(all.end(), verdicts.begin(), verdicts.end());
+  }
+  return all;
+}
+
+Json Costs::to_json() const {
+  return {{"parameters", parameters},
+          {"training_flops", finite_or_null(training_flops)},
+          {"steps", steps},
+          {"training_seconds", finite_or_null(training_seconds)},
+          {"items_per_s", finite_or_null(items_per_s)},
+          {"item", item},
+          {"peak_memory", peak_memory},
+          {"samples_per_s", or_null(samples_per_s)}};
+}
+
+Json ComparedRun::to_json() const {
+  Json json = evaluation.to_json();
+  json["path"] = path;
+  json["seed"] = seed;
+  json["stopped_by"] = stopped_by;
+  json["costs"] = costs ? costs->to_json() : Json();
+  json["curve"] = Json::array();
+  for (const CurvePoint& point : curve) {
+    json["curve"].push_back(
+        {{"step", point.step}, {"seconds", finite_or_null(point.seconds)}, {"loss", finite_or_null(point.loss)}});
+  }
+  return json;
+}
+
+Json Verdict::to_json() const {
+  return {{"metric", column.name},
+          {"unit", column.unit},
+          {"of", column.of},
+          {"a", a},
+          {"b", b},
+          {"difference", finite_or_null(difference)},
+          {"seeds_a", seeds_a},
+          {"seeds_b", seeds_b},
+          {"t", or_null(t)},
+          {"degrees_of_freedom", or_null(degrees_of_freedom)},
+          {"p", or_null(p)},
+          {"corrected_p", or_null(corrected_p)},
+          {"effect", or_null(effect)},
+          {"verdict", better.empty() ? "undecided" : "decided"},
+          {"better", better.empty() ? Json() : Json(better)},
+          {"why", why}};
+}
+
+}  // namespace genzoo
