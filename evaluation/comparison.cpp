@@ -36,8 +36,8 @@ std::string incomparable(const ComparedModel& model, const Column& column) {
   for (const ComparedRun& run : model.runs) {
     for (const Metric& metric : run.evaluation.metrics) {
       if (metric.name != column.name || column.holds(metric)) continue;
-      const std::string of = metric.of.empty() ? "" : " of " + metric.of;
-      return fmt::format("not comparable: in {}{}", metric.unit.empty() ? "another unit" : metric.unit, of);
+      const std::string unit = metric.unit.empty() ? "" : " in " + metric.unit;
+      return fmt::format("not comparable: known{}{}{} only", unit, metric.of.empty() ? "" : " of ", metric.of);
     }
   }
   return "";
@@ -46,7 +46,6 @@ std::string incomparable(const ComparedModel& model, const Column& column) {
 /// Why no seed of a model has a number in the column.
 std::string why_missing(const ComparedModel& model, const Column& column) {
   if (model.runs.empty()) return "no finished run";
-  if (std::string why = incomparable(model, column); !why.empty()) return why;
   const std::string none = "has no " + column.name;
   for (const ComparedRun& run : model.runs) {
     const auto found = run.evaluation.missing.find(column.name);
@@ -55,6 +54,7 @@ std::string why_missing(const ComparedModel& model, const Column& column) {
       if (note.find(none) != std::string::npos) return note;
     }
   }
+  if (std::string why = incomparable(model, column); !why.empty()) return why;
   const auto diverged = [](const ComparedRun& run) { return run.stopped_by.starts_with("diverged"); };
   if (std::ranges::all_of(model.runs, diverged)) return model.runs.front().stopped_by;
   if (model.external) return "not given, and samples alone do not tell";

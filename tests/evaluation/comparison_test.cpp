@@ -77,7 +77,7 @@ TEST_CASE("a column holds only what may be compared", "[evaluation][comparison]"
   CHECK(cell_of(comparison.models[2], column).kind == "lower_bound");
   const Cell other = cell_of(comparison.models[1], column);
   CHECK_FALSE(other.mean);
-  CHECK(other.why == "not comparable: in bits/dim of binarized pixels");
+  CHECK(other.why == "not comparable: known in bits/dim of binarized pixels only");
   // Alone in a column is not best.
   CHECK(best_of(comparison, columns_of(comparison)[1]).empty());
   CHECK(best_of(comparison, columns_of(comparison)[3]).empty());
@@ -119,6 +119,10 @@ TEST_CASE("a missing number says why", "[evaluation][comparison]") {
   CHECK(cell_of(gan, column).why == "gan has no likelihood: its density is implicit");
   gan.runs[0].evaluation.missing["likelihood"] = "its density is implicit (Goodfellow et al., 2014)";
   CHECK(cell_of(gan, column).why == "its density is implicit (Goodfellow et al., 2014)");
+  // A reason of its own says more than that it has another number of the name.
+  ComparedModel few = model("few", {{bits(1.0, "binarized pixels")}});
+  few.runs[0].evaluation.missing["likelihood"] = "too few examples";
+  CHECK(cell_of(few, column).why == "too few examples");
   ComparedModel diverged = model("c", {{}, {}});
   for (ComparedRun& run : diverged.runs) run.stopped_by = "diverged at step 120";
   CHECK(cell_of(diverged, column).why == "diverged at step 120");
