@@ -1,0 +1,129 @@
+#include "evaluation/report_glossary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <span>
+
+namespace genzoo {
+namespace {
+
+struct Known {
+  const char* name;  ///< of a metric, or the beginning of its name
+  const char* term;
+  const char* meaning;
+  const char* silence;
+};
+
+constexpr Known kKnown[] = {
+    {"likelihood", "Likelihood",
+     "How probable the model holds data it never saw: the mean of log p in nats (higher is better), or of −log2 p per "
+     "dimension, token or character (lower is better). An exact value is log p; a lower bound of log p (the ELBO of "
+     "Kingma and Welling, 2014; a flow's density of dequantized pixels, Theis et al., 2016) may lie below it by an "
+     "unknown "
+     "gap; an estimate (importance weighting, Burda et al., 2016) is below it in expectation.",
+     "It does not say that samples look good, nor the other way round (Theis et al., 2016). In a column of several "
+     "kinds, a "
+     "bound that loses to an exact value may still belong to the better model; one that wins does win."},
+    {"divergence", "Divergence",
+     "The mean of log p of the data's own density minus log p of the model, on data: an estimate of the "
+     "Kullback-Leibler "
+     "divergence (Kullback and Leibler, 1951); 0 is perfect.",
+     "Where the model has only a bound of log p, this is an upper bound of the divergence."},
+    {"frechet", "Fréchet distance",
+     "The squared Fréchet distance between Gaussians fitted to the features of samples and of real data (Dowson and "
+     "Landau, "
+     "1982; Heusel et al., 2017, for Inception features).",
+     "Without Inception features it is not FID and compares with no published FID. It sees means and covariances of "
+     "the "
+     "named features, nothing else; it falls with the number of samples (Chong and Forsyth, 2020), so one count holds "
+     "for "
+     "a column and the floor stands beside it."},
+    {"kernel", "Kernel distance",
+     "The squared maximum mean discrepancy between features of samples and of real data, with a polynomial kernel of "
+     "third "
+     "degree, unbiased (Gretton et al., 2012; Bińkowski et al., 2018); 0 in expectation for the same distribution, so "
+     "single "
+     "values may be negative.",
+     "Without Inception features it is not KID. It says nothing of what the named features cannot tell apart."},
+    {"precision", "Precision",
+     "The share of samples within the real data's manifold, made of balls that reach to the k-th neighbour "
+     "(Kynkäänniemi et "
+     "al., 2019).",
+     "A model that draws one good picture again and again has high precision; outliers of the data inflate the "
+     "manifold."},
+    {"recall", "Recall", "The share of real data within the samples' manifold (Kynkäänniemi et al., 2019).",
+     "Scattered, bad samples have large balls and so may raise it."},
+    {"density", "Density",
+     "How many balls of real data around a sample hold it, relative to k (Naeem et al., 2020): 1 for the same "
+     "distribution; "
+     "it may exceed 1.",
+     "More than 1 is not better than the data: samples crowd where data are dense."},
+    {"coverage", "Coverage", "The share of real data with a sample in their ball (Naeem et al., 2020).",
+     "It depends on k and on the number of samples; only the floor says what could be reached."},
+    {"mode", "Modes",
+     "For data with known modes: how many a model's samples reach, and how evenly (Srivastava et al., 2017).",
+     "Nothing of the shape within a mode."},
+    {"high_quality", "Share of high quality",
+     "The share of samples within three standard deviations of a mode of the data (Srivastava et al., 2017).",
+     "A model that reaches one mode alone can have all of its samples there."},
+    {"reverse_kl", "Reverse divergence of modes",
+     "The Kullback-Leibler divergence from the data's modes to the histogram of modes that the samples hit; 0 is even.",
+     "Nothing of the shape within a mode."},
+    {"accuracy", "Accuracy of a classifier trained on samples",
+     "How well a classifier that saw only labelled samples of the model labels real data (Ravuri and Vinyals, 2019).",
+     "It rewards what helps to tell classes apart, not all that makes a picture real."},
+};
+
+GlossaryEntry entry(const char* term, const char* meaning, const char* silence) { return {term, meaning, silence}; }
+
+const Known* known_of(const std::string& name) {
+  const auto same = [&](const Known& known) { return name == known.name; };
+  if (const auto found = std::ranges::find_if(kKnown, same); found != std::end(kKnown)) return found;
+  const auto contains = [&](const Known& known) { return name.find(known.name) != std::string::npos; };
+  const auto found = std::ranges::find_if(kKnown, contains);
+  return found == std::end(kKnown) ? nullptr : found;
+}
+
+/// The first run's own words on a metric.
+std::string detail_of(const Comparison& comparison, const Column& column) {
+  for (const ComparedModel& model : comparison.models) {
+    for (const ComparedRun& run : model.runs) {
+      for (const Metric& metric : run.evaluation.metrics) {
+        if (column.holds(metric) && !metric.detail.empty()) return metric.detail;
+      }
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+std::vector<GlossaryEntry> glossary_of(const Comparison& comparison) {
+  std::vector<GlossaryEntry> entries;
+  const auto is_there = [&](const std::string& term) {
+    return std::ranges::any_of(entries, [&](const GlossaryEntry& other) { return other.term == term; });
+  };
+  for (const Column& column : columns_of(comparison)) {
+    const Known* known = known_of(column.name);
+    if (known && !is_there(known->term)) entries.push_back({known->term, known->meaning, known->silence});
+    if (!known && !is_there(column.name)) {
+      const std::string detail = detail_of(comparison, column);
+      entries.push_back(
+          {column.name, detail.empty() ? "A number that the evaluation gives without words." : detail, ""});
+    }
+  }
+  if (!comparison.floors.empty()) {
+    entries.push_back(entry("Floor",
+                            "The same metric of one part of the real data against another: what a perfect model would "
+                            "reach with as many samples.",
+                            "A model below the floor is not better than the data: chance, or memorized examples."));
+  }
+  entries.push_back(entry("± and seeds",
+                          "The standard error of the mean over trainings that differ in their seed alone.",
+                          "It holds neither the choice of settings nor that of the data; with two or three seeds it is "
+                          "itself uncertain, which the t-test takes into account."));
+  return entries;
+}
+
+}  // namespace genzoo
