@@ -110,10 +110,15 @@ std::vector<Tensor> FlatParameters::copy_of_values() const {
 }
 
 Tensor FlatParameters::relative_change(const std::vector<Tensor>& before) const {
-  std::vector<Tensor> changes;
-  for (size_t g = 0; g < groups_.size(); ++g) changes.push_back(groups_[g].values - before[g]);
-  // Weights that are all zero move infinitely far; a large number is not taken for a divergence.
-  return norm_of_all(changes) / norm_of_all(before).clamp_min(1e-12);
+  // In double: squares of finite weights may be infinite in float32, which would be taken for a divergence.
+  const auto square = [](const Tensor& t) { return at::linalg_vector_norm(t, 2, {}, false, torch::kDouble).square(); };
+  std::vector<Tensor> changes, weights;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    changes.push_back(square(groups_[g].values - before[g]));
+    weights.push_back(square(before[g]));
+  }
+  // Weights that are all zero move infinitely far; so a large number has to do.
+  return (at::stack(changes).sum() / at::stack(weights).sum().clamp_min(1e-24)).sqrt().to(torch::kFloat);
 }
 
 Optimizer::Optimizer(torch::nn::Module& module, const OptimizerConfig& config) : config_(config), parameters_(module) {

@@ -20,12 +20,12 @@ namespace {
 constexpr double kNearest = 0.05;
 
 /// Below this diversity, or above this share of duplicates, samples are called collapsed. The trained GANs of configs/
-/// have 0.99 and at most 0.2; of eight points on a circle three neighbours have a diversity of 0.52, two of 0.30.
+/// have 0.99 and at most 0.33; of eight points on a circle three neighbours have a diversity of 0.52, two of 0.30.
 constexpr double kCollapsedDiversity = 0.5;
-constexpr double kCollapsedDuplicates = 0.5;
+constexpr double kCollapsedDuplicates = 0.7;
 
-/// Right on so many of both, a discriminator has won; against the trained GANs of configs/ it is right on 0.4 to 0.6 of
-/// the one and 0.4 to 0.96 of the other. A critic ought to be right: its gradient is of use then.
+/// Right on so many of both, a discriminator has won; against the trained GANs of configs/ it is right on 0.4 to 0.9 of
+/// the one and 0.1 to 0.96 of the other. A critic ought to be right: its gradient is of use then.
 constexpr double kWon = 0.99;
 
 /// Where a player's scores say "data" rather than "fake": the middle between the objective's two targets. A critic has

@@ -13,8 +13,9 @@
 namespace genzoo {
 namespace {
 
-constexpr int64_t kGram = 4;       // tokens of a phrase, as Welleck et al. (2020) count them
-constexpr int64_t kLongest = 128;  // tokens drawn a text, whatever the context: time
+constexpr int64_t kGram = 4;              // tokens of a phrase, as Welleck et al. (2020) count them
+constexpr int64_t kLongest = 128;         // tokens drawn a text, whatever the context: time
+constexpr int64_t kMostLogits = 1 << 24;  // held at once, whatever context and vocabulary: memory
 
 /// Of the phrases of kGram tokens in each row of (B, T) int64, the share that stand in the row before. seq-rep-4 of
 /// Welleck et al. (2020), section 6.
@@ -48,9 +49,16 @@ bool too_sure(double entropy, double surprise, double most) {
 std::vector<Monitor> TransformerImpl::monitors(const Batch& batch, Rng& rng) {
   const EvalMode evaluating(*this);
   const double most = std::log(static_cast<double>(vocabulary_));
-  const Tensor log_p = forward(batch.x).log_softmax(/*dim=*/2);
-  const double entropy = -(log_p.exp() * log_p).sum(/*dim=*/2).mean().item<double>();
-  const double surprise = -log_p.gather(/*dim=*/2, batch.y.unsqueeze(2)).mean().item<double>();
+  double entropy = 0, surprise = 0;  // means over the tokens
+  const int64_t at_once = std::max<int64_t>(1, kMostLogits / (batch.x.size(1) * vocabulary_));
+  for (int64_t first = 0; first < batch.size(); first += at_once) {
+    const int64_t count = std::min(at_once, batch.size() - first);
+    const Tensor log_p = forward(batch.x.narrow(0, first, count)).log_softmax(/*dim=*/2);
+    const Tensor y = batch.y.narrow(0, first, count).unsqueeze(2);
+    const double share = static_cast<double>(count) / static_cast<double>(batch.size());
+    entropy -= share * (log_p.exp() * log_p).sum(/*dim=*/2).mean().item<double>();
+    surprise -= share * log_p.gather(/*dim=*/2, y).mean().item<double>();
+  }
   std::vector<Monitor> found;
   if (vocabulary_ > 1) {
     found.push_back(
