@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <stdexcept>
 
 #include "core/error.h"
 #include "evaluation/measured_likelihood.h"
 #include "evaluation/monitors.h"
+#include "trainers/samples.h"
 
 namespace genzoo {
 namespace {
@@ -74,13 +76,38 @@ Split choose_split(const Dataset& dataset, const EvaluateOptions& options, Evalu
     }
     return *options.split;
   }
-  if (dataset.has(Split::test)) return Split::test;
-  evaluation.notes.push_back(fmt::format("{} has no test split; this is validation", dataset.spec.dataset));
-  return Split::validation;
+  if (!dataset.has(Split::test)) {
+    evaluation.notes.push_back(fmt::format("{} has no test split; this is validation", dataset.spec.dataset));
+  }
+  return default_split(dataset);
 }
 
+/// Of likelihood and monitors, which are measured unless others are asked for.
 bool wants(const EvaluateOptions& options, const std::string& name) {
   return options.metrics.empty() || std::ranges::count(options.metrics, name) > 0;
+}
+
+void add_likelihood(const LoadedModel& loaded, const Dataset& dataset, Split split, const EvaluateOptions& options,
+                    Evaluation& evaluation) {
+  const Abilities& can = loaded.model.can;
+  if (can.log_prob || can.token_log_prob) {
+    std::ranges::move(likelihood_metrics(loaded, dataset, split, options.k, options.limit),
+                      std::back_inserter(evaluation.metrics));
+    return;
+  }
+  if (!options.metrics.empty()) refuse(loaded, "has no likelihood", can.likelihood.detail);
+  evaluation.missing["likelihood"] = "it has none: " + can.likelihood.detail;
+  evaluation.notes.push_back(fmt::format("{} has no likelihood: {}", loaded.model.family, can.likelihood.detail));
+}
+
+void add_sample_metrics(const LoadedModel& loaded, const EvaluateOptions& options, const SampleMetricNames& wanted,
+                        const SampleMetrics* real, Evaluation& evaluation) {
+  if (!loaded.model.can.sample) refuse(loaded, "draws no samples of images or vectors");
+  if (!real) throw std::logic_error("evaluate: metrics of samples need real data");
+  const Tensor samples =
+      draw_samples(loaded.model, options.samples, kEvaluationSeed, Purpose::sample, {}, loaded.device);
+  std::ranges::move(real->of(samples, wanted), std::back_inserter(evaluation.metrics));
+  std::ranges::move(real->feature_spaces(), std::back_inserter(evaluation.notes));
 }
 
 }  // namespace
@@ -96,7 +123,18 @@ void require_metrics(const std::vector<std::string>& metrics) {
   }
 }
 
-Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const EvaluateOptions& options) {
+SampleMetricNames sample_metrics_of(const EvaluateOptions& options) {
+  SampleMetricNames wanted;
+  for (const std::string& name : options.metrics) {
+    if (std::ranges::count(kSampleMetricNames, name) > 0) wanted.insert(name);
+  }
+  return wanted;
+}
+
+Split default_split(const Dataset& dataset) { return dataset.has(Split::test) ? Split::test : Split::validation; }
+
+Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const EvaluateOptions& options,
+                    const SampleMetrics* real) {
   require_metrics(options.metrics);
   Evaluation evaluation{.run = (loaded.run.empty() ? loaded.path : loaded.run).string(),
                         .model = loaded.model.family,
@@ -112,19 +150,11 @@ Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const Eva
   }
   const Split split = choose_split(dataset, options, evaluation);
   evaluation.split = kSplitNames[static_cast<int>(split)];
-  const Abilities& can = loaded.model.can;
-  if (wants(options, "likelihood")) {
-    if (can.log_prob || can.token_log_prob) {
-      std::ranges::move(likelihood_metrics(loaded, dataset, split, options.k, options.limit),
-                        std::back_inserter(evaluation.metrics));
-    } else if (!options.metrics.empty()) {
-      refuse(loaded, "has no likelihood", can.likelihood.detail);
-    } else {
-      evaluation.notes.push_back(fmt::format("{} has no likelihood: {}", loaded.model.family, can.likelihood.detail));
-    }
-  }
+  if (wants(options, "likelihood")) add_likelihood(loaded, dataset, split, options, evaluation);
   if (wants(options, "monitors")) add_loss_metrics(loaded, dataset, split, options, evaluation);
   if (wants(options, "monitors")) add_monitors(loaded, dataset, split, options, evaluation);
+  const SampleMetricNames wanted = sample_metrics_of(options);
+  if (!wanted.empty()) add_sample_metrics(loaded, options, wanted, real, evaluation);
   return evaluation;
 }
 

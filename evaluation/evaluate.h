@@ -7,30 +7,42 @@
 
 #include "data/dataset.h"
 #include "evaluation/metric.h"
+#include "evaluation/sample_metrics.h"
 #include "trainers/checkpoint.h"
 
 namespace genzoo {
 
 /// What can be measured. likelihood: log-likelihoods, and where the data's density is known the divergence from it;
-/// monitors: the training objective and its terms, in evaluation mode.
-inline constexpr const char* kMetricNames[] = {"likelihood", "monitors"};
+/// monitors: the training objective and its terms, in evaluation mode, and the model's signs of health; the rest:
+/// metrics of samples, see SampleMetrics.
+inline constexpr const char* kMetricNames[] = {"likelihood",       "monitors",         "frechet", "kernel",
+                                               "precision_recall", "density_coverage", "modes",   "memorization"};
 
 /// Throws UsageError for a name that is none of kMetricNames.
 void require_metrics(const std::vector<std::string>& metrics);
 
 struct EvaluateOptions {
   std::optional<Split> split;  ///< nothing: test, or validation where there is no test split, and the notes say so
-  std::vector<std::string> metrics;  ///< of kMetricNames; empty: all that the model has
+  std::vector<std::string> metrics;  ///< of kMetricNames; empty: likelihood (where there is one) and monitors
   int64_t k = 1;                     ///< draws per example for a bound or estimate
   int64_t limit = 0;                 ///< first examples of the split; 0: all
+  int64_t samples = 10000;           ///< drawn for metrics of samples
 };
+
+/// The metrics of samples among those asked for.
+SampleMetricNames sample_metrics_of(const EvaluateOptions& options);
 
 /// Likelihood, per example with noise from (0, example): images of 256 levels in bits/dim and nats, binarized images
 /// and vectors in nats, text per token over non-overlapping windows of one context. Where the data's own density is
 /// known also "divergence": the mean of log p_true - log p_model. Loss: the training loss and its terms, in evaluation
-/// mode. Throws UsageError for an explicit split that is not there, an unknown metric, or a likelihood asked of a model
-/// that has none (with the reason and what it can do).
-Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const EvaluateOptions& options);
+/// mode. Metrics of samples need `real`, made for this data set, and do without it when none is asked for. Throws
+/// UsageError for an explicit split that is not there, an unknown metric, or a likelihood asked of a model that has
+/// none (with the reason and what it can do).
+Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const EvaluateOptions& options,
+                    const SampleMetrics* real = nullptr);
+
+/// The split an evaluation is of when none is named: test, or validation where there is no test split.
+Split default_split(const Dataset& dataset);
 
 /// Opens the data the model was trained on.
 Dataset dataset_of(const LoadedModel& loaded, const DataPlaces& places);

@@ -1,11 +1,20 @@
 #include "evaluation/metric.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <limits>
+
+#include "core/error.h"
 
 namespace genzoo {
 namespace {
 
 constexpr const char* kBetterNames[] = {"neither", "lower", "higher"};
+
+double number_or_nan(const Json& json) {
+  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
+}
 
 }  // namespace
 
@@ -22,6 +31,39 @@ Json Metric::to_json() const {
 }
 
 bool comparable(const Metric& a, const Metric& b) { return a.name == b.name && a.unit == b.unit && a.of == b.of; }
+
+Metric Metric::from_json(const Json& json) try {
+  Metric metric;
+  metric.name = json.at("name");
+  metric.value = number_or_nan(json.at("value"));
+  metric.unit = json.at("unit");
+  if (!json.at("kind").is_null()) metric.kind = json.at("kind");
+  if (!json.at("stderr").is_null()) metric.standard_error = json.at("stderr").get<double>();
+  metric.n = json.at("n");
+  metric.detail = json.at("detail");
+  metric.of = json.at("of");
+  const auto better = std::ranges::find(kBetterNames, json.at("better").get<std::string>());
+  metric.better = static_cast<Better>(better - std::begin(kBetterNames));
+  return metric;
+} catch (const Json::exception& error) {
+  throw RunError(std::string("a metric is damaged: ") + error.what());
+}
+
+Evaluation Evaluation::from_json(const Json& json) try {
+  Evaluation evaluation;
+  evaluation.run = json.at("run");
+  evaluation.model = json.at("model");
+  evaluation.dataset = json.at("dataset");
+  evaluation.split = json.at("split");
+  evaluation.step = json.at("step");
+  evaluation.weights = json.at("weights");
+  for (const Json& metric : json.at("metrics")) evaluation.metrics.push_back(Metric::from_json(metric));
+  evaluation.notes = json.at("notes").get<std::vector<std::string>>();
+  for (const auto& [name, why] : json.at("missing").items()) evaluation.missing[name] = why;
+  return evaluation;
+} catch (const Json::exception& error) {
+  throw RunError(std::string("an evaluation is damaged: ") + error.what());
+}
 
 Json Evaluation::to_json() const {
   Json list = Json::array();

@@ -28,6 +28,7 @@ struct Metric {
   std::string of = {};
   Better better = Better::neither;
   Json to_json() const;
+  static Metric from_json(const Json& json);  ///< what to_json() wrote; throws RunError for anything else
 };
 
 /// Whether two numbers may stand in one column.
@@ -45,6 +46,7 @@ struct Evaluation {
   std::vector<std::string> notes;  ///< what a reader must know: no likelihood and why, no test split, ...
   std::map<std::string, std::string> missing = {};  ///< metrics asked for that are not there, by name: why
   Json to_json() const;
+  static Evaluation from_json(const Json& json);  ///< what to_json() wrote; throws RunError for anything else
 };
 
 /// Mean and standard error of numbers that come one at a time.

@@ -145,8 +145,8 @@ struct Abilities {
   std::function<Tensor(const Tensor& z)> decode;
   std::vector<int64_t> latent_shape;
   std::function<Tensor(const Tensor& x)> reconstruct;
-  std::function<Tensor(const Tensor& x)> class_logits;  ///< (B, classes)
-  std::function<Tensor(const Tensor& x)> features;      ///< (B, F)
+  std::function<Tensor(const Tensor& x)> class_logits;               ///< (B, classes)
+  std::function<Tensor(const Tensor& x)> features;                   ///< (B, F)
   std::function<std::vector<Monitor>(const Batch&, Rng&)> monitors;  ///< signs of health
 
   std::vector<std::string> names() const;  ///< of what it can do: "sample", "log_prob (lower_bound)", ...

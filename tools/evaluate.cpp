@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <memory>
 
 #include "tools/output.h"
 #include "tools/table.h"
@@ -25,15 +27,26 @@ std::string value_and_error(const Metric& metric) {
 
 std::string describe(const Evaluation& evaluation) {
   Table table;
-  table.add({"metric", "value", "unit", "kind", "n", "detail"});
+  table.add({"metric", "value", "unit", "kind", "of", "n", "detail"});
   for (const Metric& m : evaluation.metrics) {
-    table.add({m.name, value_and_error(m), m.unit, m.kind, std::to_string(m.n), m.detail});
+    table.add({m.name, value_and_error(m), m.unit, m.kind, m.of, std::to_string(m.n), m.detail});
   }
   std::string text = fmt::format("{}: {} on {}, {} split, step {}, {} weights\n\n{}", evaluation.run, evaluation.model,
                                  evaluation.dataset, evaluation.split, evaluation.step,
                                  evaluation.weights == "ema" ? "averaged" : "raw", table.text());
   for (const auto& note : evaluation.notes) text += fmt::format("note: {}\n", note);
   return text;
+}
+
+/// What samples are measured against, when metrics of samples are asked for.
+std::unique_ptr<SampleMetrics> real_data(const LoadedModel& loaded, const Dataset& dataset,
+                                         const EvaluateOptions& options) {
+  if (sample_metrics_of(options).empty()) return nullptr;
+  if (!loaded.model.can.sample) refuse(loaded, "draws no samples of images or vectors");
+  const Progress progress = [](const std::string& what) { fmt::print(stderr, "{}\n", what); };
+  return std::make_unique<SampleMetrics>(
+      dataset, options.split.value_or(default_split(dataset)), options.samples,
+      features_for(loaded.config.data, dataset, DataPlaces::from_environment(), progress));
 }
 
 ExitCode run(const Arguments& arguments) {
@@ -43,9 +56,11 @@ ExitCode run(const Arguments& arguments) {
   require_metrics(options.metrics);  // before a large data set is read
   options.k = arguments.integer("k");
   options.limit = arguments.integer("examples");
+  options.samples = arguments.integer("samples");
   const LoadedModel loaded = load_run(arguments);
   const Dataset dataset = dataset_of(loaded, DataPlaces::from_environment());
-  const Evaluation evaluation = evaluate(loaded, dataset, options);
+  const auto real = real_data(loaded, dataset, options);
+  const Evaluation evaluation = evaluate(loaded, dataset, options, real.get());
   if (arguments.flag("json")) {
     print_json(evaluation.to_json());
   } else {
@@ -65,8 +80,11 @@ Verb evaluate_verb() {
       "upper bound when given as bits.",
       with_run_options({
           {"split", Takes::word, "train|validation|test", "test, or validation where there is no test split"},
-          {"metrics", Takes::text, "A,B", "likelihood, monitors (losses and their terms); without: both"},
+          {"metrics", Takes::text, "A,B",
+           "likelihood, monitors (losses, signs of health); of samples: frechet, kernel, precision_recall, "
+           "density_coverage, modes, memorization; without: likelihood,monitors"},
           {"k", Takes::integer, "K", "draws per example for a bound or estimate", "1", false, positive},
+          {"samples", Takes::integer, "N", "drawn for metrics of samples", "10000", false, positive},
           {"examples", Takes::integer, "N", "only the first of the split; 0: all", "0", false, non_negative},
       }),
       run};

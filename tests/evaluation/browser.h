@@ -85,7 +85,8 @@ class Browser final {
  private:
   explicit Browser(std::filesystem::path program) : program_(std::move(program)) {}
 
-  static constexpr const char* kCollector = R"html(<!DOCTYPE html><title>views</title><style>:root { color-scheme: light dark }</style><script>
+  static constexpr const char* kCollector =
+      R"html(<!DOCTYPE html><title>views</title><style>:root { color-scheme: light dark }</style><script>
 addEventListener("message", event => document.body.append(event.data));
 </script>
 )html";

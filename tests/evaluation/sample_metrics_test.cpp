@@ -1,0 +1,125 @@
+#include "evaluation/sample_metrics.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "data/toys.h"
+#include "tests/evaluation/tiny_models.h"
+#include "tests/support.h"
+
+namespace genzoo {
+namespace {
+
+const SampleMetricNames kAll(std::begin(kSampleMetricNames), std::end(kSampleMetricNames));
+
+const Metric& named(const std::vector<Metric>& metrics, const std::string& name) {
+  const auto found = std::ranges::find(metrics, name, &Metric::name);
+  if (found == metrics.end()) throw std::out_of_range(name);
+  return *found;
+}
+
+bool has(const std::vector<Metric>& metrics, const std::string& name) {
+  return std::ranges::count(metrics, name, &Metric::name) > 0;
+}
+
+SampleMetrics metrics_of(const Dataset& dataset, int64_t count = 1000) {
+  return {dataset, Split::test, count, {raw_features(dataset.spec)}};
+}
+
+TEST_CASE("the real examples in the samples' place are as good as can be", "[evaluation][law]") {
+  const Dataset dataset = tiny::images(256, 300);
+  const SampleMetrics real = metrics_of(dataset);
+  const auto metrics = real.of(dataset.test.x, kAll);
+  CHECK(std::abs(named(metrics, "frechet").value) < 1e-6);
+  CHECK(named(metrics, "precision").value == 1.0);
+  CHECK(named(metrics, "recall").value == 1.0);
+  CHECK(named(metrics, "coverage").value == 1.0);
+  CHECK(named(metrics, "nearest_training").value == 1.0);
+  CHECK(named(metrics, "copies").value == 0.0);
+}
+
+TEST_CASE("each metric says its feature space, its count, its reference and its direction", "[evaluation]") {
+  const Dataset dataset = tiny::images(256, 300);
+  const auto metrics = metrics_of(dataset, 200).of(tiny::pixels(150, 256, 7), kAll);
+  const Metric& frechet = named(metrics, "frechet");
+  CHECK(frechet.n == 150);
+  CHECK(frechet.of == "pixels of 256 levels");
+  CHECK(frechet.better == Better::lower);
+  CHECK(frechet.detail.find("150 against 200 of the test split") != std::string::npos);
+  CHECK(named(metrics, "kernel").standard_error.has_value());
+  CHECK(named(metrics, "precision").better == Better::higher);
+  CHECK(named(metrics, "copies").better == Better::neither);
+  for (const char* name : {"recall", "density", "coverage", "nearest_training"}) CHECK(has(metrics, name));
+  CHECK_FALSE(has(metrics, "modes"));  // nobody knows the modes of these data
+}
+
+TEST_CASE("only what is asked for is measured", "[evaluation]") {
+  const Dataset dataset = tiny::images(256, 300);
+  const auto metrics = metrics_of(dataset).of(tiny::pixels(100, 256, 7), {"density_coverage"});
+  REQUIRE(metrics.size() == 2);
+  CHECK(metrics[0].name == "density");
+  CHECK(metrics[1].name == "coverage");
+}
+
+TEST_CASE("a covariance from too few samples is a marked number, never a silent one", "[evaluation]") {
+  const Dataset dataset = tiny::images(256, 300);  // 16 features
+  const SampleMetrics real = metrics_of(dataset);
+  const auto few = real.of(tiny::pixels(16, 256, 7), {"frechet"});
+  REQUIRE(few.size() == 1);
+  CHECK(std::isnan(few[0].value));
+  CHECK(few[0].detail.find("17") != std::string::npos);
+  CHECK(few[0].to_json().at("value").is_null());
+  CHECK(std::isfinite(real.of(tiny::pixels(17, 256, 7), {"frechet"})[0].value));
+}
+
+TEST_CASE("the floor is training data against the same real examples", "[evaluation]") {
+  Dataset dataset = tiny::images(256, 300);
+  const SampleMetrics real = metrics_of(dataset);
+  const auto floor = real.floor(200, kAll);
+  CHECK(named(floor, "frechet").value == named(real.of(dataset.train.x.narrow(0, 0, 200), kAll), "frechet").value);
+  CHECK(named(floor, "copies").value == 1.0);
+  CHECK(named(floor, "nearest_training").value == 0.0);
+}
+
+TEST_CASE("copies of training examples are found, and shown beside them", "[evaluation]") {
+  const Dataset dataset = tiny::images(256, 300);
+  const SampleMetrics real = metrics_of(dataset);
+  const Tensor samples = at::cat({dataset.train.x.narrow(0, 40, 1), tiny::pixels(3, 256, 9)});
+  CHECK(named(real.of(samples, {"memorization"}), "copies").value == 0.25);
+  CHECK(torch::equal(real.nearest_training(samples)[0], dataset.train.x[40]));
+}
+
+TEST_CASE("dynamic binarization is compared as bits", "[evaluation]") {
+  Dataset dataset = tiny::images(256, 300);
+  dataset.spec.levels = 2;
+  dataset.binarize = Binarize::dynamic;
+  dataset.test.x = tiny::pixels(300, 2, 4);
+  const SampleMetrics real = metrics_of(dataset);
+  const auto metrics = real.floor(100, {"precision_recall", "memorization"});
+  CHECK(named(metrics, "precision").of == "binarized pixels");
+  CHECK(real.nearest_training(tiny::pixels(2, 2)).max().item<int64_t>() == 1);
+}
+
+TEST_CASE("samples of another kind than the data are refused", "[evaluation]") {
+  const Dataset dataset = tiny::images(256, 300);
+  const SampleMetrics real = metrics_of(dataset);
+  CHECK_THROWS_AS(real.of(tiny::pixels(5, 256).to(torch::kFloat), kAll), UsageError);
+  CHECK_THROWS_AS(real.of(tiny::pixels(5, 256).flatten(1), kAll), UsageError);
+}
+
+TEST_CASE("samples of a mixture tell which of its modes they found", "[evaluation]") {
+  const Dataset dataset = open(EightGaussiansConfig{}, DataPlaces{});
+  const SampleMetrics real(dataset, Split::test, 500, {raw_features(dataset.spec)});
+  const auto metrics = real.of(dataset.test.x.narrow(0, 0, 1000), kAll);
+  CHECK(named(metrics, "modes").value == 8);
+  CHECK(named(metrics, "modes").of == "8");
+  CHECK(std::abs(named(metrics, "high_quality").value - 0.9889) < 0.02);
+  CHECK(named(metrics, "reverse_kl").value < 0.02);
+  CHECK(named(metrics, "frechet").of == "vectors of 2 dimensions");
+  const auto one = real.of(torch::full({100, 2}, 50.0f), {"modes"});
+  CHECK(named(one, "modes").value == 0);
+  CHECK(std::isnan(named(one, "reverse_kl").value));
+}
+
+}  // namespace
+}  // namespace genzoo
