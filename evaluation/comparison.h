@@ -26,6 +26,7 @@ struct Costs {
   int64_t peak_memory = 0;              ///< bytes, while training
   std::optional<double> samples_per_s;  ///< drawn, of images and vectors
   Json to_json() const;
+  static Costs from_json(const Json& json);  ///< what to_json() wrote; throws RunError for anything else
 };
 
 /// A point of a learning curve.
@@ -44,6 +45,7 @@ struct ComparedRun {
   std::vector<CurvePoint> curve;  ///< empty where there is no validation loss: of two players, of external samples
   std::string stopped_by;         ///< "budget of 60 s", "its config's steps", "diverged at step 120"
   Json to_json() const;           ///< Evaluation::to_json() and the rest
+  static ComparedRun from_json(const Json& json);  ///< what to_json() wrote; throws RunError for anything else
 };
 
 /// A row of a comparison: one model, its training seeds, and what it draws.
@@ -61,6 +63,7 @@ struct ComparedModel {
   // Of the first seed. Sample i of each model stands in the same place of every grid. Pictures: uint8 pixels 0 ... 255
   // (as_pixels of binarized ones), C 1 or 3; `nearest`, `interpolation` and `reconstruction` of vectors are not shown.
   Tensor samples;                  ///< (n, C, H, W) uint8, or (n, D) float32; undefined: none
+  Tensor means;                    ///< (n, C, H, W): means of p(x|z) instead of draws; undefined: there are none
   Tensor nearest;                  ///< (m, C, H, W), m <= n: to samples 0 ... m - 1 the nearest training image
   Tensor interpolation;            ///< (rows x kInterpolationSteps, C, H, W); undefined: no latent space
   Tensor reconstruction;           ///< (2 n, C, H, W): test images, then their reconstructions; undefined: no encoder

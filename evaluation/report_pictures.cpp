@@ -90,6 +90,14 @@ std::vector<ReportPicture> sample_pictures(const Comparison& comparison) {
                           external, points_of(samples, extent)});
     }
   });
+  for (const ComparedModel& model : comparison.models) {
+    if (!is_images(model.means)) continue;
+    const Tensor shown = first_images(model.means, kMostSamples, kColumns);
+    const auto caption = fmt::format("{} means of p(x|z) at the same latents; no metric measures them", shown.size(0));
+    pictures.push_back({model.name + ", means", caption,
+                        fmt::format("means of p(x|z) of {}, images in rows of {}", model.name, kColumns),
+                        model.external, grid_of(shown, kColumns)});
+  }
   return pictures;
 }
 

@@ -17,6 +17,7 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr const char* kPositionals = "positionals";  // Boost's name for all that is no option
+constexpr std::string_view kSeveral = "...";         // ends the name of a positional that takes all that follow
 
 template <class T>
 bool parse_whole(const std::string& text, T& value) {
@@ -211,10 +212,15 @@ class ArgumentParser final {
     size_t next = 0;
     for (const auto& pattern : positionals_) {
       const bool optional = pattern.front() == '[';
-      const std::string name = optional ? pattern.substr(1, pattern.size() - 2) : pattern;
+      const bool several = pattern.ends_with(kSeveral);
+      const std::string name = optional  ? pattern.substr(1, pattern.size() - 2)
+                               : several ? pattern.substr(0, pattern.size() - kSeveral.size())
+                                         : pattern;
       auto& values = arguments_.values_[name];
       if (next < loose.size()) {
-        values = {loose[next++]};
+        const auto begin = loose.begin() + static_cast<std::ptrdiff_t>(next);
+        values = {begin, several ? loose.end() : begin + 1};
+        next += values.size();
         arguments_.given_[name] = true;
       } else if (!optional) {
         refuse(fmt::format("{} is missing, wanted: genzoo {} {}", name, verb_, fmt::join(positionals_, " ")));

@@ -54,8 +54,8 @@ class Arguments final {
   std::string command_line_;
 };
 
-/// Reads what follows the verb. `positionals`: "RUN INPUT", an optional one as "[DIR]". Throws UsageError naming the
-/// verb, the mistake, and the nearest option or what is missing.
+/// Reads what follows the verb. `positionals`: "RUN INPUT", an optional one as "[DIR]", a last one that takes one or
+/// more words as "RUN...". Throws UsageError naming the verb, the mistake, and the nearest option or what is missing.
 Arguments parse_arguments(const std::string& verb, const std::string& positionals, std::span<const Option> options,
                           const std::vector<std::string>& words);
 

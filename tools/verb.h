@@ -28,6 +28,7 @@ Verb score_verb();
 Verb encode_verb();
 Verb decode_verb();
 Verb evaluate_verb();
+Verb compare_verb();
 Verb models_verb();
 Verb datasets_verb();
 Verb config_verb();

@@ -1,0 +1,397 @@
+#include "evaluation/compare.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <map>
+#include <memory>
+
+#include "core/version.h"
+#include "evaluation/comparison_folder.h"
+#include "evaluation/contestants.h"
+#include "evaluation/evaluate.h"
+#include "evaluation/exhibits.h"
+#include "evaluation/likelihood.h"
+#include "evaluation/measured_run.h"
+#include "evaluation/report.h"
+#include "evaluation/sample_metrics.h"
+#include "trainers/checkpoint.h"
+#include "trainers/samples.h"
+#include "trainers/train_experiment.h"
+
+namespace genzoo {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kTimedSamples = 64;      // drawn to time a sampler
+constexpr int64_t kSampleCountStep = 500;  // a lowered count is a multiple of it
+constexpr int64_t kFewestSamples = 500;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// The data of the contestants: opened once for each way they are treated.
+class SharedData final {
+ public:
+  explicit SharedData(const DataPlaces& places) : places_(places) {}
+
+  const Dataset& of(const ExperimentConfig& config) {
+    const std::string key = text_of(config.data);
+    auto& place = opened_[key];
+    if (!place) place = std::make_unique<Dataset>(open_dataset(config.data, places_));
+    return *place;
+  }
+
+ private:
+  static std::string text_of(const Choice& data) {
+    ExperimentConfig only;
+    only.data = data;
+    return write_config(only);
+  }
+  const DataPlaces& places_;
+  std::map<std::string, std::unique_ptr<Dataset>> opened_;
+};
+
+/// One comparison at work.
+class Comparing final {
+ public:
+  explicit Comparing(const CompareRequest& request)
+      : request_(request),
+        contestants_(read_contestants(request.inputs, request.out, request.seeds)),
+        data_(request.places) {
+    for (Contestant& c : contestants_) {
+      if (!request_.device.empty()) c.config.device = request_.device;
+      c.config.threads = request_.threads;
+    }
+    require_one_data_set();
+    split_ = default_split(data());
+    for (const ExternalSource& e : request_.externals)
+      read_external_samples(e, data().spec);  // before hours of training
+    folder_ = std::make_unique<ComparisonFolder>(request_.out, asked());
+  }
+
+  ExitCode run() {
+    set_up_compute(request_.threads, /*deterministic=*/true);
+    decide_steps();
+    const ExitCode code = train();
+    if (code != ExitCode::done) return code;
+    decide_samples();
+    write_report(everything(), request_.out);
+    return ExitCode::done;
+  }
+
+ private:
+  const Dataset& data() { return data_.of(contestants_[0].config); }
+  void tell(const std::string& what) const { request_.progress(what); }
+
+  /// Contestants may treat the same data differently, but not learn from other data.
+  void require_one_data_set() {
+    const Dataset& first = data();
+    for (const Contestant& c : contestants_) {
+      const Dataset& other = data_.of(c.config);
+      const bool texts = first.spec.kind == DataKind::tokens;
+      const bool alike = other.spec.dataset == first.spec.dataset && other.spec.kind == first.spec.kind &&
+                         other.spec.shape == first.spec.shape &&
+                         (texts || (other.count(Split::train) == first.count(Split::train) &&
+                                    other.count(Split::test) == first.count(Split::test)));
+      if (alike) continue;
+      throw UsageError(fmt::format(
+          "{} learns from {} ({}, {} to train on) and {} from {} ({}, {} to train on); one comparison is of one data "
+          "set, split in one way",
+          contestants_[0].name, first.spec.dataset, first.spec.describe(), first.count(Split::train), c.name,
+          other.spec.dataset, other.spec.describe(), other.count(Split::train)));
+    }
+  }
+
+  /// Everything that decides the numbers.
+  Json asked() const {
+    Json inputs = Json::array(), externals = Json::array();
+    for (const Contestant& c : contestants_) {
+      Json trainings = Json::array();
+      for (const Training& t : c.trainings) {
+        trainings.push_back(c.to_train ? Json(t.seed) : Json(fs::weakly_canonical(t.run).string()));
+      }
+      inputs.push_back({{"name", c.name}, {"config", experiment_identity(c.config)}, {"trainings", trainings}});
+    }
+    for (const ExternalSource& e : request_.externals) {
+      externals.push_back({{"name", e.name},
+                           {"samples", sha256_of_file(e.samples)},
+                           {"log_prob", e.log_prob.empty() ? "" : sha256_of_file(e.log_prob)},
+                           {"unit", unit_name(e.unit)},
+                           {"kind", kind_name(e.kind)}});
+    }
+    return {{"inputs", inputs},
+            {"externals", externals},
+            {"budget", describe(request_.budget)},
+            {"seeds", request_.seeds},
+            {"samples", request_.samples},
+            {"k", request_.k},
+            {"examples", request_.examples}};
+  }
+
+  std::string steps_name(const Contestant& c) const { return "steps of " + c.name; }
+
+  /// Steps of each training: those of its config, of the budget, or as many as fit its seconds, timed once.
+  void decide_steps() {
+    for (const Contestant& c : contestants_) {
+      if (!c.to_train || folder_->decided(steps_name(c))) continue;
+      int64_t steps = 0;  // its own
+      if (const auto* budget = std::get_if<StepsBudget>(&request_.budget)) steps = budget->steps;
+      if (const auto* budget = std::get_if<SecondsBudget>(&request_.budget)) {
+        ExperimentConfig config = config_of_training(c, c.trainings[0], 0);
+        set_up_compute(config.threads, config.train.deterministic);
+        config.device = resolve_device(config.device).str();
+        Trainer timed(config, data_.of(c.config), RunFolder(fs::path()));
+        const double seconds = timed.seconds_per_step(kTimingShare * budget->seconds);
+        steps = steps_within(*budget, seconds);
+        tell(fmt::format("{}: {:.1f} ms a step, so {} steps in {}", c.name, 1e3 * seconds, steps,
+                         describe(request_.budget)));
+      }
+      folder_->decide(steps_name(c), steps);
+    }
+  }
+
+  /// All trainings that are not finished, seed by seed, so that what is there when one stops is comparable.
+  ExitCode train() {
+    int64_t most = 0;
+    for (const Contestant& c : contestants_) most = std::max(most, static_cast<int64_t>(c.trainings.size()));
+    for (int64_t round = 0; round < most; ++round) {
+      for (const Contestant& c : contestants_) {
+        if (!c.to_train || round >= static_cast<int64_t>(c.trainings.size())) continue;
+        const ExitCode code = train_one(c, c.trainings[static_cast<size_t>(round)]);
+        if (code != ExitCode::done) return code;
+      }
+    }
+    return ExitCode::done;
+  }
+
+  ExitCode train_one(const Contestant& c, const Training& training) {
+    const std::string status = fs::exists(training.run) ? summarize_run(training.run).status : "";
+    if (status == "finished" || status == "diverged") return ExitCode::done;
+    tell(fmt::format("training {}, seed {}", c.name, training.seed));
+    TrainRequest request;
+    request.run = training.run;
+    request.resume = RunFolder(training.run).has_run();
+    request.quiet = request_.quiet;
+    request.terminal = request_.terminal;
+    request.command_line = request_.command_line;
+    request.places = request_.places;
+    try {
+      return train_experiment(config_of_training(c, training, *folder_->decided(steps_name(c))), request).code;
+    } catch (const DivergedError& error) {
+      tell(fmt::format("{}, seed {}: {}", c.name, training.seed, error.what()));
+      return ExitCode::done;  // a row of its own in the report
+    }
+  }
+
+  LoadedModel load(const Contestant& c, const Training& training) {
+    return load_model(training.run, Which::newest, Weights::ema_if_any, c.config.device);
+  }
+
+  /// A training that left nothing to measure: it diverged before its first checkpoint.
+  static bool is_lost(const Contestant& c, const Training& training) {
+    return c.to_train && RunFolder(training.run).checkpoint_steps().empty();
+  }
+
+  /// One count for all: what was asked, or what the slowest sampler draws in the time allowed.
+  void decide_samples() {
+    if (data().spec.kind == DataKind::tokens || folder_->decided("samples")) return;
+    int64_t count = request_.samples;
+    for (const Contestant& c : contestants_) {
+      if (is_lost(c, c.trainings[0])) continue;
+      const LoadedModel loaded = load(c, c.trainings[0]);
+      if (!loaded.model.can.sample) continue;
+      const auto start = std::chrono::steady_clock::now();
+      draw_samples(loaded.model, kTimedSamples, 0, Purpose::sample, {}, loaded.device);
+      const double rate = kTimedSamples / seconds_since(start);
+      const auto affordable = static_cast<int64_t>(rate * request_.sampling_seconds);
+      if (affordable >= count) continue;
+      count = std::min(count, std::max(kFewestSamples, affordable / kSampleCountStep * kSampleCountStep));
+      tell(fmt::format("{} draws {:.0f} samples a second: {} samples of each model", c.name, rate, count));
+    }
+    for (const ExternalSource& e : request_.externals) {
+      count = std::min(count, read_external_samples(e, data().spec).size(0));
+    }
+    folder_->decide("samples", count);
+  }
+
+  /// Samples treated like a contestant's are measured against real data treated alike; nothing for text.
+  const SampleMetrics* real_for(const Contestant& c) {
+    const Dataset& dataset = data_.of(c.config);
+    if (dataset.spec.kind == DataKind::tokens) return nullptr;
+    auto& real = real_[treatment_of(dataset.spec)];
+    if (!real) {
+      std::vector<Features> features = features_for(c.config.data, dataset, request_.places, request_.progress);
+      real = std::make_unique<SampleMetrics>(dataset, split_, *folder_->decided("samples"), std::move(features));
+    }
+    return real.get();
+  }
+
+  Protocol protocol() const {
+    return {.split = split_,
+            .k = request_.k,
+            .examples = request_.examples,
+            .samples = folder_->decided("samples").value_or(0)};
+  }
+
+  ComparedRun measure(const Contestant& c, const Training& training) {
+    if (is_lost(c, training)) return lost_run(c, training);
+    const LoadedModel loaded = load(c, training);
+    const std::string digest = state_digest(module_state(*loaded.model.module));
+    if (auto known = folder_->measured(c.name, training.seed, digest)) return *known;
+    tell(fmt::format("measuring {}, seed {}", c.name, training.seed));
+    ComparedRun run = measure_run(loaded, data_.of(c.config), real_for(c), protocol());
+    run.stopped_by = stopped_by(c, training, loaded);
+    folder_->keep(c.name, training.seed, digest, run);
+    return run;
+  }
+
+  /// A training without a single checkpoint has a row all the same.
+  ComparedRun lost_run(const Contestant& c, const Training& training) {
+    ComparedRun run;
+    run.path = training.run;
+    run.seed = training.seed;
+    run.stopped_by = "diverged before its first checkpoint";
+    run.evaluation = {.run = run.path,
+                      .model = c.config.model.name,
+                      .dataset = data().spec.dataset,
+                      .split = "",
+                      .step = 0,
+                      .weights = "raw",
+                      .metrics = {},
+                      .notes = {run.stopped_by}};
+    return run;
+  }
+
+  /// Why the training ended where it did.
+  std::string stopped_by(const Contestant& c, const Training& training, const LoadedModel& loaded) const {
+    const std::string status = loaded.run.empty() ? "finished" : summarize_run(loaded.run).status;
+    if (status == "diverged") return fmt::format("diverged after step {}", loaded.step);
+    if (!c.to_train) {
+      const int64_t steps = loaded.config.train.steps;
+      return loaded.step >= steps ? "its config's steps"
+                                  : fmt::format("{} at step {} of {}", status, loaded.step, steps);
+    }
+    (void)training;
+    return std::holds_alternative<OwnSteps>(request_.budget) ? "its config's steps"
+                                                             : "budget of " + describe(request_.budget);
+  }
+
+  ComparedModel exhibit(const Contestant& c) {
+    ComparedModel model;
+    model.name = c.name;
+    model.family = c.config.model.name;
+    model.dataset = data().spec.dataset;
+    for (const Training& t : c.trainings) model.runs.push_back(measure(c, t));
+    const Dataset& dataset = data_.of(c.config);
+    // A loss of examples is counted alike by all who treat them alike; a loss of text in tokens.
+    model.loss_unit = dataset.spec.kind == DataKind::tokens ? "nats/" + dataset.spec.token_unit
+                                                            : fmt::format("nats of {}", treatment_of(dataset.spec));
+    for (const auto& note : model.runs[0].evaluation.notes) model.notes.push_back(note);
+    if (is_lost(c, c.trainings[0])) return model;
+    const LoadedModel loaded = load(c, c.trainings[0]);
+    model.config = write_config(loaded.config);
+    add_exhibits(loaded, dataset, split_, real_for(c), model);
+    return model;
+  }
+
+  ComparedModel exhibit(const ExternalSource& source) {
+    const Contestant& first = contestants_[0];
+    const SampleMetrics& real = *real_for(first);
+    const Dataset& dataset = data();
+    const Tensor all = read_external_samples(source, dataset.spec);
+    const Tensor samples = all.narrow(0, 0, *folder_->decided("samples"));
+    ComparedModel model;
+    model.name = source.name;
+    model.family = "external";
+    model.dataset = dataset.spec.dataset;
+    model.external = true;
+    ComparedRun run;
+    run.path = source.samples;
+    run.stopped_by = "somebody else";
+    run.evaluation = {.run = run.path,
+                      .model = "external",
+                      .dataset = dataset.spec.dataset,
+                      .split = kSplitNames[static_cast<int>(split_)],
+                      .step = 0,
+                      .weights = "",
+                      .metrics = {},
+                      .notes = {}};
+    if (!source.log_prob.empty()) {
+      run.evaluation.metrics.push_back(
+          read_external_likelihood(source, dataset, split_).metric("as its author computed it, not checked"));
+    }
+    const SampleMetricNames wanted(std::begin(kSampleMetricNames), std::end(kSampleMetricNames));
+    std::ranges::move(real.of(samples, wanted), std::back_inserter(run.evaluation.metrics));
+    model.runs.push_back(std::move(run));
+    add_sample_exhibits(samples, dataset.spec, real, model);
+    return model;
+  }
+
+  Comparison everything() {
+    Comparison comparison;
+    comparison.title = data().spec.dataset;
+    comparison.spec = data().spec;
+    for (const Contestant& c : contestants_) comparison.models.push_back(exhibit(c));
+    for (const ExternalSource& e : request_.externals) comparison.models.push_back(exhibit(e));
+    const SampleMetricNames all(std::begin(kSampleMetricNames), std::end(kSampleMetricNames));
+    for (const auto& [treatment, real] : real_) {
+      std::ranges::move(real->floor(*folder_->decided("samples"), all), std::back_inserter(comparison.floors));
+    }
+    comparison.real = real_exhibit(data(), split_);
+    comparison.protocol = told_protocol();
+    const int64_t drawn = folder_->decided("samples").value_or(request_.samples);
+    if (drawn < request_.samples && data().spec.kind != DataKind::tokens) {
+      comparison.notes.push_back(
+          fmt::format("sample metrics rest on {} samples of each model, not {}: the slowest sampler takes {} s for as "
+                      "many, or an external model gave no more",
+                      drawn, request_.samples, request_.sampling_seconds));
+    }
+    return comparison;
+  }
+
+  Json told_protocol() {
+    const DataSpec& spec = data().spec;
+    Json spaces = Json::array();
+    for (const auto& [treatment, real] : real_) {
+      for (const auto& space : real->feature_spaces()) spaces.push_back(space);
+    }
+    return {{"data", spec.dataset},
+            {"data_spec", spec.describe()},
+            {"split", kSplitNames[static_cast<int>(split_)]},
+            {"trained_on", data().count(Split::train)},
+            {"evaluated_on", request_.examples > 0 ? request_.examples : data().count(split_)},
+            {"budget", describe(request_.budget)},
+            {"seeds", request_.seeds},
+            {"samples", folder_->decided("samples").value_or(0)},
+            {"feature_spaces", spaces},
+            {"k", request_.k},
+            {"decided", folder_->decisions()},
+            {"genzoo", program_version()},
+            {"git_commit", git_commit()},
+            {"libtorch", libtorch_version()},
+            {"build", build_description()},
+            {"device", resolve_device(contestants_[0].config.device).str()},
+            {"threads", at::get_num_threads()},
+            {"command_line", request_.command_line}};
+  }
+
+  const CompareRequest& request_;
+  std::vector<Contestant> contestants_;
+  SharedData data_;
+  Split split_ = Split::test;
+  std::unique_ptr<ComparisonFolder> folder_;
+  std::map<std::string, std::unique_ptr<SampleMetrics>> real_;  ///< by the treatment of the data
+};
+
+}  // namespace
+
+ExitCode compare(const CompareRequest& request) { return Comparing(request).run(); }
+
+}  // namespace genzoo

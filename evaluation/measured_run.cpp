@@ -1,0 +1,70 @@
+#include "evaluation/measured_run.h"
+
+#include <fmt/format.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+
+#include "evaluation/evaluate.h"
+#include "trainers/estimate.h"
+#include "trainers/run_folder.h"
+#include "trainers/samples.h"
+
+namespace genzoo {
+namespace {
+
+constexpr const char* kItems[] = {"images", "vectors", "tokens"};
+
+Costs costs_of(const LoadedModel& loaded, const Dataset& dataset) {
+  const CostEstimate estimate = estimate_cost(loaded.config, dataset);
+  const TrainConfig& train = loaded.config.train;
+  Costs costs;
+  costs.parameters = estimate.parameters;
+  costs.steps = loaded.step;
+  costs.training_flops = estimate.flops_per_step * static_cast<double>(loaded.step);
+  costs.item = kItems[static_cast<int>(loaded.spec.kind)];
+  const RunFolder run(loaded.run);
+  costs.training_seconds = loaded.run.empty() ? 0.0 : seconds_logged(run, loaded.step);
+  const int64_t items =
+      loaded.step * train.accumulate * train.batch_size * std::max<int64_t>(loaded.model.can.context, 1);
+  if (costs.training_seconds > 0) costs.items_per_s = static_cast<double>(items) / costs.training_seconds;
+  if (!loaded.run.empty()) costs.peak_memory = summarize_run(loaded.run).peak_memory.value_or(0);
+  return costs;
+}
+
+void add_sample_metrics(const LoadedModel& loaded, const SampleMetrics& real, int64_t n, ComparedRun& run) {
+  const auto start = std::chrono::steady_clock::now();
+  const Tensor samples = draw_samples(loaded.model, n, /*seed=*/0, Purpose::sample, {}, loaded.device);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  run.costs->samples_per_s = static_cast<double>(n) / seconds.count();
+  const SampleMetricNames all(std::begin(kSampleMetricNames), std::end(kSampleMetricNames));
+  std::ranges::move(real.of(samples, all), std::back_inserter(run.evaluation.metrics));
+}
+
+}  // namespace
+
+ComparedRun measure_run(const LoadedModel& loaded, const Dataset& dataset, const SampleMetrics* real,
+                        const Protocol& protocol) {
+  ComparedRun run;
+  run.path = loaded.run.empty() ? loaded.path : loaded.run;
+  run.seed = loaded.config.seed;
+  EvaluateOptions options;
+  options.split = protocol.split;
+  options.k = protocol.k;
+  options.limit = protocol.examples;
+  run.evaluation = evaluate(loaded, dataset, options);
+  run.costs = costs_of(loaded, dataset);
+  if (!loaded.run.empty()) {
+    for (const Validation& v : validations(RunFolder(loaded.run))) {
+      if (v.step <= loaded.step) run.curve.push_back({v.step, v.seconds, v.loss});
+    }
+  }
+  if (real && loaded.model.can.sample && protocol.samples > 0) {
+    add_sample_metrics(loaded, *real, protocol.samples, run);
+  }
+  return run;
+}
+
+}  // namespace genzoo
