@@ -27,8 +27,9 @@ struct KernelDistance {
 /// et al., 2017) and taken as zero when that comes out negative, as the first two may when the distributions are equal;
 /// so there it errs on the large side.
 ///
-/// In double, by blocks of 1024 pairs a side. Throws UsageError for fewer than 4 examples, RunError for features that
-/// are not finite, std::logic_error when the numbers of features differ.
+/// In double (float32 takes 0.55 to 0.65 of the time, for errors of 1e-7 of the distance and more where features are
+/// far from zero), by blocks of 1024 examples a side. Throws UsageError for fewer than 4 examples, RunError for
+/// features that are not finite, std::logic_error when the numbers of features differ.
 KernelDistance kernel_distance(const Tensor& x, const Tensor& y);
 
 }  // namespace genzoo

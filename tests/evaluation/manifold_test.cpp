@@ -83,6 +83,16 @@ TEST_CASE("copies and ties are inside spheres however distances are rounded", "[
     CHECK(other.precision == 0);
     CHECK(other.coverage == 0);
   }
+  SECTION("points exactly on spheres and in no other") {
+    // Pairs 1 apart, and points 1 before each pair; their mean is no binary fraction, so squares are rounded.
+    const Tensor before = torch::arange(99).square().unsqueeze(1) * 10.0F, pairs = torch::cat({before + 1, before + 2});
+    const NeighborCounts one{.precision_recall = 1, .density_coverage = 1};
+    CHECK(manifold_metrics(before, pairs, one).recall == 1);
+    const ManifoldMetrics metrics = manifold_metrics(pairs, before, one);
+    CHECK(metrics.precision == 1);
+    CHECK(metrics.density == 1);
+    CHECK(metrics.coverage == 0.5);
+  }
 }
 
 // Naeem et al. (2020), sec. 3: whatever the distribution, equal ones have density 1 and the coverage expected on
