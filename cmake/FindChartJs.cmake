@@ -3,7 +3,7 @@
 
 find_file(ChartJs_FILE chart.min.js PATH_SUFFIXES share/javascript/chart.js share/nodejs/chart.js/dist
           DOC "Chart.js, one file for <script>")
-if(ChartJs_FILE)
+if(ChartJs_FILE AND EXISTS "${ChartJs_FILE}")
   file(READ ${ChartJs_FILE} _chartjs_head LIMIT 400)
   if(_chartjs_head MATCHES "Chart\\.js v([0-9.]+)")
     set(ChartJs_VERSION ${CMAKE_MATCH_1})
