@@ -210,6 +210,41 @@ TEST_CASE("what is looked at is the beginning of the split", "[trainers][monitor
   CHECK(monitored_batch(dataset, Split::test, flow.can, 0, torch::kCPU).size() == 40);
 }
 
+/// Keeps what it is shown to make histograms of.
+class Keeper final : public Observer {
+ public:
+  explicit Keeper(std::vector<NamedTensors>& kept) : kept_(kept) {}
+  void begin(int64_t, int64_t, bool) override {}
+  void line(const LogLine&) override {}
+  void samples(int64_t, const SampleOutput&) override {}
+  void histograms(int64_t, const NamedTensors& tensors) override {
+    kept_.emplace_back();
+    for (const auto& [name, tensor] : tensors) kept_.back()[name] = tensor.clone();
+  }
+  void end(int64_t, const std::string&) override {}
+
+ private:
+  std::vector<NamedTensors>& kept_;
+};
+
+TEST_CASE("a histogram is of the step's own gradient and of the weights after it", "[trainers][monitors]") {
+  const auto config = experiment(tiny::kFlow, tiny::kPoints,
+                                 {"train.optimizer={sgd: {lr: 0.01, momentum: 0, weight_decay: 0}}",
+                                  "train.clip_norm=0", "train.steps=2", "train.every.histogram=1"});
+  const TempDir folder;
+  std::vector<NamedTensors> kept;
+  Trainer trainer(config, open_dataset(config.data, {}), RunFolder(folder / "run"));
+  trainer.add(std::make_unique<Keeper>(kept));
+  trainer.run();
+  REQUIRE(kept.size() == 2);
+  for (const auto& item : trainer.model().module->named_parameters()) {
+    INFO(item.key());
+    const Tensor before = kept[0].at("weights/" + item.key()), after = kept[1].at("weights/" + item.key());
+    CHECK(torch::equal(after, item.value()));
+    CHECK_THAT(after, IsClose(before - 0.01 * kept[1].at("gradients/" + item.key()), 1e-6));
+  }
+}
+
 TEST_CASE("histograms of weights and gradients are there when asked for, and only then", "[trainers][monitors]") {
   const TempDir folder;
   const RunFolder with(folder / "with"), without(folder / "without");
