@@ -247,7 +247,7 @@ class Comparing final {
     if (auto known = folder_->measured(c.name, training.seed, digest)) return *known;
     tell(fmt::format("measuring {}, seed {}", c.name, training.seed));
     ComparedRun run = measure_run(loaded, data_.of(c.config), real_for(c), protocol());
-    run.stopped_by = stopped_by(c, training, loaded);
+    run.stopped_by = stopped_by(c, loaded);
     folder_->keep(c.name, training.seed, digest, run);
     return run;
   }
@@ -270,15 +270,14 @@ class Comparing final {
   }
 
   /// Why the training ended where it did.
-  std::string stopped_by(const Contestant& c, const Training& training, const LoadedModel& loaded) const {
-    const std::string status = loaded.run.empty() ? "finished" : summarize_run(loaded.run).status;
+  std::string stopped_by(const Contestant& c, const LoadedModel& loaded) const {
+    const std::string status = loaded.run.empty() ? "" : summarize_run(loaded.run).status;
     if (status == "diverged") return fmt::format("diverged after step {}", loaded.step);
-    if (!c.to_train) {
-      const int64_t steps = loaded.config.train.steps;
-      return loaded.step >= steps ? "its config's steps"
-                                  : fmt::format("{} at step {} of {}", status, loaded.step, steps);
+    const int64_t steps = loaded.config.train.steps;
+    if (loaded.step < steps) {
+      return fmt::format("unfinished, step {} of {}{}", loaded.step, steps, status.empty() ? "" : ": " + status);
     }
-    (void)training;
+    if (!c.to_train) return "its config's steps";
     return std::holds_alternative<OwnSteps>(request_.budget) ? "its config's steps"
                                                              : "budget of " + describe(request_.budget);
   }
@@ -294,6 +293,11 @@ class Comparing final {
     model.loss_unit = dataset.spec.kind == DataKind::tokens ? "nats/" + dataset.spec.token_unit
                                                             : fmt::format("nats of {}", treatment_of(dataset.spec));
     for (const auto& note : model.runs[0].evaluation.notes) model.notes.push_back(note);
+    for (const ComparedRun& run : model.runs) {
+      if (run.stopped_by.starts_with("unfinished") || run.stopped_by.starts_with("diverged")) {
+        model.notes.push_back(fmt::format("seed {}: {}", run.seed, run.stopped_by));
+      }
+    }
     if (is_lost(c, c.trainings[0])) return model;
     const LoadedModel loaded = load(c, c.trainings[0]);
     model.config = write_config(loaded.config);

@@ -34,6 +34,19 @@ Costs costs_of(const LoadedModel& loaded, const Dataset& dataset) {
   return costs;
 }
 
+/// One unit for one statement: of images bits/dim and not nats besides, of text nats and not the same in bits.
+void drop_repeated_units(std::vector<Metric>& metrics) {
+  const auto is = [](const std::string& unit) {
+    return [unit](const Metric& m) { return m.name == "likelihood" && m.unit == unit; };
+  };
+  if (std::ranges::any_of(metrics, is("bits/dim"))) std::erase_if(metrics, is("nats"));
+  for (const char* unit : {"char", "token"}) {
+    if (std::ranges::any_of(metrics, is(std::string("nats/") + unit))) {
+      std::erase_if(metrics, is(std::string("bits/") + unit));
+    }
+  }
+}
+
 void add_sample_metrics(const LoadedModel& loaded, const SampleMetrics& real, int64_t n, ComparedRun& run) {
   const auto start = std::chrono::steady_clock::now();
   const Tensor samples = draw_samples(loaded.model, n, /*seed=*/0, Purpose::sample, {}, loaded.device);
@@ -55,6 +68,7 @@ ComparedRun measure_run(const LoadedModel& loaded, const Dataset& dataset, const
   options.k = protocol.k;
   options.limit = protocol.examples;
   run.evaluation = evaluate(loaded, dataset, options);
+  drop_repeated_units(run.evaluation.metrics);
   run.costs = costs_of(loaded, dataset);
   if (!loaded.run.empty()) {
     for (const Validation& v : validations(RunFolder(loaded.run))) {

@@ -155,6 +155,36 @@ TEST_CASE("given runs and somebody else's samples are compared as they are", "[t
   CHECK(read_text(out / "report.html").find("theirs") != std::string::npos);
 }
 
+TEST_CASE("a run that is not finished is measured and marked", "[tools][compare]") {
+  const TempDir folder;
+  const std::string config = config_on(folder.path(), "one_flow", kPoints, kFlow);
+  const std::string run = (folder / "run").string();
+  REQUIRE(genzoo({"train", config, "--run", run, "--quiet"}).code == 0);
+  fs::remove(fs::path(run) / "checkpoints" / "000000030.safetensors");  // as if it had been killed at step 29
+  const fs::path out = folder / "report";
+  REQUIRE(genzoo(compare_words({run}, out)).code == 0);
+  CHECK(results(out).at("runs")[0].at("step") == 20);
+  CHECK(results(out).at("runs")[0].at("stopped_by").get<std::string>().find("unfinished, step 20 of 30") == 0);
+  CHECK(read_text(out / "report.html").find("unfinished, step 20 of 30") != std::string::npos);
+}
+
+TEST_CASE("texts are compared by their likelihoods, and shown", "[tools][compare]") {
+  const TempDir folder;
+  const std::string text = "{markov: {length: 2000, validation: 300, test: 300}}";
+  const fs::path out = folder / "report";
+  const Ended ended = genzoo(compare_words(
+      {config_on(folder.path(), "small", text, "{transformer: {n_layer: 1, n_head: 1, n_embd: 4, block_size: 8}}"),
+       config_on(folder.path(), "large", text, "{transformer: {n_layer: 1, n_head: 2, n_embd: 8, block_size: 8}}")},
+      out, {"--budget", "5steps", "--seeds", "2"}));
+  INFO(ended.err);
+  REQUIRE(ended.code == 0);
+  const Json json = results(out);
+  REQUIRE(json.at("runs").size() == 4);
+  CHECK(metric(json.at("runs")[0], "likelihood").at("unit") == "nats/char");
+  CHECK(json.at("runs")[0].at("costs").at("item") == "tokens");
+  CHECK_FALSE(fs::exists(out / "grids.png"));
+}
+
 TEST_CASE("what cannot be compared is refused before anything is trained", "[tools][compare]") {
   const TempDir folder;
   const std::string points = config_on(folder.path(), "points", kPoints, kFlow);
