@@ -89,6 +89,10 @@ struct Dataset {
   std::optional<double> entropy;
   std::optional<Modes> modes;  ///< of a mixture of separate Gaussians; nothing for other data
 
+  /// SHA-256, hex, of what is learned and tested: the examples of all splits as stored, their kind and treatment. Two
+  /// data sets with the same digest are the same.
+  std::string digest() const;
+
   const Examples& operator[](Split split) const;
   bool has(Split split) const { return (*this)[split].x.defined(); }
   int64_t count(Split split) const;  ///< examples; of text: tokens

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "data/dataset.h"
 
 namespace genzoo {
@@ -142,6 +143,20 @@ const Examples& Dataset::operator[](Split split) const {
       break;
   }
   return test;
+}
+
+std::string Dataset::digest() const {
+  Sha256 digest;
+  const std::string facts = spec.to_json().dump() + kBinarizeNames[static_cast<size_t>(binarize)];
+  digest.update(facts.data(), facts.size());
+  for (const Split split : {Split::train, Split::validation, Split::test}) {
+    for (const Tensor& tensor : {(*this)[split].x, (*this)[split].y}) {
+      if (!tensor.defined()) continue;
+      const Tensor whole = tensor.contiguous();
+      digest.update(whole.data_ptr(), static_cast<size_t>(whole.nbytes()));
+    }
+  }
+  return digest.hex();
 }
 
 int64_t Dataset::count(Split split) const {

@@ -1,7 +1,7 @@
 #include "evaluation/compare.h"
 
 #include <ATen/Parallel.h>
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/utils.h>
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include <iterator>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "core/version.h"
 #include "evaluation/comparison_folder.h"
@@ -19,6 +20,9 @@
 #include "evaluation/measured_run.h"
 #include "evaluation/report.h"
 #include "evaluation/sample_metrics.h"
+#include "evaluation/shared_data.h"
+#include "evaluation/trainings.h"
+#include "models/registry.h"
 #include "trainers/checkpoint.h"
 #include "trainers/samples.h"
 #include "trainers/train_experiment.h"
@@ -31,32 +35,11 @@ namespace fs = std::filesystem;
 constexpr int64_t kTimedSamples = 64;      // drawn to time a sampler
 constexpr int64_t kSampleCountStep = 500;  // a lowered count is a multiple of it
 constexpr int64_t kFewestSamples = 500;
+constexpr double kBudgetTolerance = 0.1;  // of the seconds; beyond it the report says so
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
-
-/// The data of the contestants: opened once for each way they are treated.
-class SharedData final {
- public:
-  explicit SharedData(const DataPlaces& places) : places_(places) {}
-
-  const Dataset& of(const ExperimentConfig& config) {
-    const std::string key = text_of(config.data);
-    auto& place = opened_[key];
-    if (!place) place = std::make_unique<Dataset>(open_dataset(config.data, places_));
-    return *place;
-  }
-
- private:
-  static std::string text_of(const Choice& data) {
-    ExperimentConfig only;
-    only.data = data;
-    return write_config(only);
-  }
-  const DataPlaces& places_;
-  std::map<std::string, std::unique_ptr<Dataset>> opened_;
-};
 
 /// One comparison at work.
 class Comparing final {
@@ -71,15 +54,15 @@ class Comparing final {
     }
     require_one_data_set();
     split_ = default_split(data());
-    for (const ExternalSource& e : request_.externals)
-      read_external_samples(e, data().spec);  // before hours of training
+    require_models();
+    require_externals();
     folder_ = std::make_unique<ComparisonFolder>(request_.out, asked());
   }
 
   ExitCode run() {
     set_up_compute(request_.threads, /*deterministic=*/true);
-    decide_steps();
-    const ExitCode code = train();
+    decide_steps(contestants_, data_, request_, *folder_);
+    const ExitCode code = train_contestants(contestants_, request_, *folder_);
     if (code != ExitCode::done) return code;
     decide_samples();
     write_report(everything(), request_.out);
@@ -95,29 +78,54 @@ class Comparing final {
     const Dataset& first = data();
     for (const Contestant& c : contestants_) {
       const Dataset& other = data_.of(c.config);
-      const bool texts = first.spec.kind == DataKind::tokens;
-      const bool alike = other.spec.dataset == first.spec.dataset && other.spec.kind == first.spec.kind &&
-                         other.spec.shape == first.spec.shape &&
-                         (texts || (other.count(Split::train) == first.count(Split::train) &&
-                                    other.count(Split::test) == first.count(Split::test)));
-      if (alike) continue;
-      throw UsageError(fmt::format(
-          "{} learns from {} ({}, {} to train on) and {} from {} ({}, {} to train on); one comparison is of one data "
-          "set, split in one way",
-          contestants_[0].name, first.spec.dataset, first.spec.describe(), first.count(Split::train), c.name,
-          other.spec.dataset, other.spec.describe(), other.count(Split::train)));
+      if (same_data(first, other)) continue;
+      throw UsageError(
+          fmt::format("{} learns from {} ({}, {} to train on) and {} from {} ({}, {} to train on), which are not the "
+                      "same examples; "
+                      "one comparison is of one data set, split in one way",
+                      contestants_[0].name, first.spec.dataset, first.spec.describe(), first.count(Split::train),
+                      c.name, other.spec.dataset, other.spec.describe(), other.count(Split::train)));
+    }
+  }
+
+  /// Each fits its data, and has something to compare.
+  void require_models() {
+    for (const Contestant& c : contestants_) {
+      const AnyModel model = make_model(c.config.model, data_.of(c.config).spec, /*seed=*/0);
+      if (model.can.sample || model.can.log_prob || model.can.generate) continue;
+      throw UsageError(
+          fmt::format("{}: {} draws no samples and has no likelihood, so there is nothing to compare; it can: {}",
+                      c.name, model.family, fmt::join(model.can.names(), ", ")));
+    }
+  }
+
+  /// Before hours of training.
+  void require_externals() {
+    std::set<std::string> names;
+    for (const Contestant& c : contestants_) names.insert(c.name);
+    for (const ExternalSource& e : request_.externals) {
+      if (!names.insert(e.name).second) {
+        throw UsageError(
+            fmt::format("--external {}: there is another model of that name; give it one of its own", e.name));
+      }
+      read_external_samples(e, data().spec);
+      if (!e.log_prob.empty()) read_external_likelihood(e, data(), split_, request_.examples);
     }
   }
 
   /// Everything that decides the numbers.
-  Json asked() const {
+  Json asked() {
     Json inputs = Json::array(), externals = Json::array();
     for (const Contestant& c : contestants_) {
       Json trainings = Json::array();
       for (const Training& t : c.trainings) {
         trainings.push_back(c.to_train ? Json(t.seed) : Json(fs::weakly_canonical(t.run).string()));
       }
-      inputs.push_back({{"name", c.name}, {"config", experiment_identity(c.config)}, {"trainings", trainings}});
+      inputs.push_back({{"name", c.name},
+                        {"config", experiment_identity(c.config)},
+                        {"trainings", trainings},
+                        {"data", data_.of(c.config).digest()},
+                        {"device", resolve_device(c.config.device).str()}});
     }
     for (const ExternalSource& e : request_.externals) {
       externals.push_back({{"name", e.name},
@@ -126,68 +134,9 @@ class Comparing final {
                            {"unit", unit_name(e.unit)},
                            {"kind", kind_name(e.kind)}});
     }
-    return {{"inputs", inputs},
-            {"externals", externals},
-            {"budget", describe(request_.budget)},
-            {"seeds", request_.seeds},
-            {"samples", request_.samples},
-            {"k", request_.k},
-            {"examples", request_.examples}};
-  }
-
-  std::string steps_name(const Contestant& c) const { return "steps of " + c.name; }
-
-  /// Steps of each training: those of its config, of the budget, or as many as fit its seconds, timed once.
-  void decide_steps() {
-    for (const Contestant& c : contestants_) {
-      if (!c.to_train || folder_->decided(steps_name(c))) continue;
-      int64_t steps = 0;  // its own
-      if (const auto* budget = std::get_if<StepsBudget>(&request_.budget)) steps = budget->steps;
-      if (const auto* budget = std::get_if<SecondsBudget>(&request_.budget)) {
-        ExperimentConfig config = config_of_training(c, c.trainings[0], 0);
-        set_up_compute(config.threads, config.train.deterministic);
-        config.device = resolve_device(config.device).str();
-        Trainer timed(config, data_.of(c.config), RunFolder(fs::path()));
-        const double seconds = timed.seconds_per_step(kTimingShare * budget->seconds);
-        steps = steps_within(*budget, seconds);
-        tell(fmt::format("{}: {:.1f} ms a step, so {} steps in {}", c.name, 1e3 * seconds, steps,
-                         describe(request_.budget)));
-      }
-      folder_->decide(steps_name(c), steps);
-    }
-  }
-
-  /// All trainings that are not finished, seed by seed, so that what is there when one stops is comparable.
-  ExitCode train() {
-    int64_t most = 0;
-    for (const Contestant& c : contestants_) most = std::max(most, static_cast<int64_t>(c.trainings.size()));
-    for (int64_t round = 0; round < most; ++round) {
-      for (const Contestant& c : contestants_) {
-        if (!c.to_train || round >= static_cast<int64_t>(c.trainings.size())) continue;
-        const ExitCode code = train_one(c, c.trainings[static_cast<size_t>(round)]);
-        if (code != ExitCode::done) return code;
-      }
-    }
-    return ExitCode::done;
-  }
-
-  ExitCode train_one(const Contestant& c, const Training& training) {
-    const std::string status = fs::exists(training.run) ? summarize_run(training.run).status : "";
-    if (status == "finished" || status == "diverged") return ExitCode::done;
-    tell(fmt::format("training {}, seed {}", c.name, training.seed));
-    TrainRequest request;
-    request.run = training.run;
-    request.resume = RunFolder(training.run).has_run();
-    request.quiet = request_.quiet;
-    request.terminal = request_.terminal;
-    request.command_line = request_.command_line;
-    request.places = request_.places;
-    try {
-      return train_experiment(config_of_training(c, training, *folder_->decided(steps_name(c))), request).code;
-    } catch (const DivergedError& error) {
-      tell(fmt::format("{}, seed {}: {}", c.name, training.seed, error.what()));
-      return ExitCode::done;  // a row of its own in the report
-    }
+    return {{"inputs", inputs},        {"externals", externals},        {"budget", describe(request_.budget)},
+            {"seeds", request_.seeds}, {"samples", request_.samples},   {"sampling_seconds", request_.sampling_seconds},
+            {"k", request_.k},         {"examples", request_.examples}, {"threads", request_.threads}};
   }
 
   LoadedModel load(const Contestant& c, const Training& training) {
@@ -233,6 +182,12 @@ class Comparing final {
     return real.get();
   }
 
+  /// What was measured by another program is measured again.
+  static std::string measured_by(const std::string& weights) {
+    return fmt::format("{} by {} {} {} {}", weights, program_version(), git_commit(), libtorch_version(),
+                       build_description());
+  }
+
   Protocol protocol() const {
     return {.split = split_,
             .k = request_.k,
@@ -243,7 +198,7 @@ class Comparing final {
   ComparedRun measure(const Contestant& c, const Training& training) {
     if (is_lost(c, training)) return lost_run(c, training);
     const LoadedModel loaded = load(c, training);
-    const std::string digest = state_digest(module_state(*loaded.model.module));
+    const std::string digest = measured_by(state_digest(module_state(*loaded.model.module)));
     if (auto known = folder_->measured(c.name, training.seed, digest)) return *known;
     tell(fmt::format("measuring {}, seed {}", c.name, training.seed));
     ComparedRun run = measure_run(loaded, data_.of(c.config), real_for(c), protocol());
@@ -289,9 +244,11 @@ class Comparing final {
     model.dataset = data().spec.dataset;
     for (const Training& t : c.trainings) model.runs.push_back(measure(c, t));
     const Dataset& dataset = data_.of(c.config);
-    // A loss of examples is counted alike by all who treat them alike; a loss of text in tokens.
-    model.loss_unit = dataset.spec.kind == DataKind::tokens ? "nats/" + dataset.spec.token_unit
-                                                            : fmt::format("nats of {}", treatment_of(dataset.spec));
+    // The losses of models with a likelihood are counted alike by all who treat the data alike; others are their own.
+    const AnyModel built = make_model(c.config.model, dataset.spec, /*seed=*/0);
+    if (built.can.likelihood.kind)
+      model.loss_unit = dataset.spec.kind == DataKind::tokens ? "nats/" + dataset.spec.token_unit
+                                                              : fmt::format("nats of {}", treatment_of(dataset.spec));
     for (const auto& note : model.runs[0].evaluation.notes) model.notes.push_back(note);
     for (const ComparedRun& run : model.runs) {
       if (run.stopped_by.starts_with("unfinished") || run.stopped_by.starts_with("diverged")) {
@@ -329,13 +286,23 @@ class Comparing final {
                       .notes = {}};
     if (!source.log_prob.empty()) {
       run.evaluation.metrics.push_back(
-          read_external_likelihood(source, dataset, split_).metric("as its author computed it, not checked"));
+          external_likelihood(source, dataset).metric("as its author computed it, not checked"));
     }
     const SampleMetricNames wanted(std::begin(kSampleMetricNames), std::end(kSampleMetricNames));
     std::ranges::move(real.of(samples, wanted), std::back_inserter(run.evaluation.metrics));
     model.runs.push_back(std::move(run));
     add_sample_exhibits(samples, dataset.spec, real, model);
     return model;
+  }
+
+  /// In the unit in which the models' own likelihoods stand.
+  Likelihood external_likelihood(const ExternalSource& source, const Dataset& dataset) const {
+    const Likelihood told = read_external_likelihood(source, dataset, split_, request_.examples);
+    const DataSpec& spec = dataset.spec;
+    const bool in_bits = spec.kind == DataKind::images && spec.levels > 2;
+    if (in_bits && told.unit() == LikelihoodUnit::nats) return bits_per_dim(told, spec.dims());
+    if (!in_bits && told.unit() == LikelihoodUnit::bits_per_dim) return nats_of_bits_per_dim(told, spec.dims());
+    return told;
   }
 
   Comparison everything() {
@@ -350,6 +317,7 @@ class Comparing final {
     }
     comparison.real = real_exhibit(data(), split_);
     comparison.protocol = told_protocol();
+    add_budget_notes(comparison);
     const int64_t drawn = folder_->decided("samples").value_or(request_.samples);
     if (drawn < request_.samples && data().spec.kind != DataKind::tokens) {
       comparison.notes.push_back(
@@ -360,30 +328,51 @@ class Comparing final {
     return comparison;
   }
 
+  /// A budget in seconds is kept by steps that were timed once; on a busy machine they take another time.
+  void add_budget_notes(Comparison& comparison) const {
+    const auto* budget = std::get_if<SecondsBudget>(&request_.budget);
+    if (!budget) return;
+    comparison.notes.push_back("the budget is of updates alone; validation, sampling and saving come on top of it");
+    for (const ComparedModel& model : comparison.models) {
+      RunningMean seconds;
+      for (const ComparedRun& run : model.runs) {
+        if (run.costs && run.costs->training_seconds > 0) seconds.add(run.costs->training_seconds);
+      }
+      if (seconds.count() == 0 || std::abs(seconds.mean() / budget->seconds - 1) < kBudgetTolerance) continue;
+      comparison.notes.push_back(
+          fmt::format("{} took {:.0f} s of training on average, with a budget of {} s: its steps "
+                      "were timed when the machine was busier or idler",
+                      model.name, seconds.mean(), budget->seconds));
+    }
+  }
+
   Json told_protocol() {
     const DataSpec& spec = data().spec;
     Json spaces = Json::array();
     for (const auto& [treatment, real] : real_) {
       for (const auto& space : real->feature_spaces()) spaces.push_back(space);
     }
-    return {{"data", spec.dataset},
-            {"data_spec", spec.describe()},
-            {"split", kSplitNames[static_cast<int>(split_)]},
-            {"trained_on", data().count(Split::train)},
-            {"evaluated_on", request_.examples > 0 ? request_.examples : data().count(split_)},
-            {"budget", describe(request_.budget)},
-            {"seeds", request_.seeds},
-            {"samples", folder_->decided("samples").value_or(0)},
-            {"feature_spaces", spaces},
-            {"k", request_.k},
-            {"decided", folder_->decisions()},
-            {"genzoo", program_version()},
-            {"git_commit", git_commit()},
-            {"libtorch", libtorch_version()},
-            {"build", build_description()},
-            {"device", resolve_device(contestants_[0].config.device).str()},
-            {"threads", at::get_num_threads()},
-            {"command_line", request_.command_line}};
+    Json told = {{"data", spec.dataset},
+                 {"data_spec", spec.describe()},
+                 {"split", kSplitNames[static_cast<int>(split_)]},
+                 {"trained_on", data().count(Split::train)},
+                 {"evaluated_on", request_.examples > 0 ? request_.examples : data().count(split_)},
+                 {"samples", folder_->decided("samples").value_or(0)},
+                 {"feature_spaces", spaces},
+                 {"k", request_.k},
+                 {"decided", folder_->decisions()},
+                 {"genzoo", program_version()},
+                 {"git_commit", git_commit()},
+                 {"libtorch", libtorch_version()},
+                 {"build", build_description()},
+                 {"device", resolve_device(contestants_[0].config.device).str()},
+                 {"threads", at::get_num_threads()},
+                 {"command_line", request_.command_line}};
+    if (std::ranges::any_of(contestants_, &Contestant::to_train)) {
+      told["budget"] = describe(request_.budget);
+      told["seeds"] = request_.seeds;
+    }
+    return told;
   }
 
   const CompareRequest& request_;

@@ -94,14 +94,19 @@ std::optional<ComparedRun> ComparisonFolder::measured(const std::string& contest
                                                       const std::string& digest) const {
   const fs::path path = measured_file(contestant, seed);
   if (!fs::exists(path)) return {};
-  const Json json = parse_json(read_file(path), path.string());
-  if (json.value("weights_digest", "") != digest) return {};
-  return ComparedRun::from_json(json.at("measured"));
+  try {
+    const Json json = parse_json(read_file(path), path.string());
+    if (json.at("weights") != digest) return {};
+    return ComparedRun::from_json(json.at("measured"));
+  } catch (const std::exception& error) {
+    throw RunError(fmt::format("{}: it is damaged ({}); remove it, and what it held is measured again", path.string(),
+                               error.what()));
+  }
 }
 
 void ComparisonFolder::keep(const std::string& contestant, int64_t seed, const std::string& digest,
                             const ComparedRun& run) const {
-  const Json json = {{"weights_digest", digest}, {"measured", run.to_json()}};
+  const Json json = {{"weights", digest}, {"measured", run.to_json()}};
   const fs::path path = measured_file(contestant, seed);
   fs::create_directories(path.parent_path());
   write_file_whole(path, json.dump(2) + "\n");

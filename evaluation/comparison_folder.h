@@ -27,7 +27,8 @@ class ComparisonFolder final {
   void decide(const std::string& name, int64_t value);
   const Json& decisions() const { return state_["decided"]; }
 
-  /// What was measured of a training whose weights have this digest.
+  /// What was measured of a training with these weights (a digest of them and of who measured). Throws RunError, with
+  /// what to do, for a damaged file.
   std::optional<ComparedRun> measured(const std::string& contestant, int64_t seed, const std::string& digest) const;
   void keep(const std::string& contestant, int64_t seed, const std::string& digest, const ComparedRun& run) const;
 

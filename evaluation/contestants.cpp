@@ -31,6 +31,11 @@ Contestant from_config(const fs::path& input, const fs::path& out, int64_t seeds
 }
 
 Contestant from_run(const fs::path& input) {
+  std::error_code none;
+  if (fs::is_regular_file(input, none) && input.extension() != ".safetensors") {
+    throw UsageError(
+        fmt::format("{}: it is no config (whose name ends in .yaml), no run folder and no checkpoint", input.string()));
+  }
   const fs::path checkpoint = find_checkpoint(input, Which::newest);  // throws when there is none
   const CheckpointInfo info = read_checkpoint(checkpoint).info;
   Contestant contestant;

@@ -107,6 +107,10 @@ void add_sample_metrics(const LoadedModel& loaded, const EvaluateOptions& option
   const Tensor samples =
       draw_samples(loaded.model, options.samples, kEvaluationSeed, Purpose::sample, {}, loaded.device);
   std::ranges::move(real->of(samples, wanted), std::back_inserter(evaluation.metrics));
+  for (Metric& floor : real->floor(options.samples, wanted)) {
+    floor.name += "_floor";
+    evaluation.metrics.push_back(std::move(floor));
+  }
   std::ranges::move(real->feature_spaces(), std::back_inserter(evaluation.notes));
 }
 

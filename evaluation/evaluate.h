@@ -35,9 +35,9 @@ SampleMetricNames sample_metrics_of(const EvaluateOptions& options);
 /// Likelihood, per example with noise from (0, example): images of 256 levels in bits/dim and nats, binarized images
 /// and vectors in nats, text per token over non-overlapping windows of one context. Where the data's own density is
 /// known also "divergence": the mean of log p_true - log p_model. Loss: the training loss and its terms, in evaluation
-/// mode. Metrics of samples need `real`, made for this data set, and do without it when none is asked for. Throws
-/// UsageError for an explicit split that is not there, an unknown metric, or a likelihood asked of a model that has
-/// none (with the reason and what it can do).
+/// mode. Metrics of samples, each followed by the same of real data as <name>_floor, need `real`, made for this data
+/// set, and do without it when none is asked for. Throws UsageError for an explicit split that is not there, an unknown
+/// metric, or a likelihood asked of a model that has none (with the reason and what it can do).
 Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const EvaluateOptions& options,
                     const SampleMetrics* real = nullptr);
 

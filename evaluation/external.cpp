@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "core/error.h"
@@ -83,7 +84,7 @@ Tensor read_external_samples(const ExternalSource& source, const DataSpec& spec)
   return samples;
 }
 
-Likelihood read_external_likelihood(const ExternalSource& source, const Dataset& dataset, Split split) {
+Likelihood read_external_likelihood(const ExternalSource& source, const Dataset& dataset, Split split, int64_t limit) {
   const Tensor values = read_array(source.log_prob, "log_prob");
   const int64_t examples = dataset.count(split);
   if (values.dim() != 1 || values.size(0) != examples || !values.is_floating_point()) {
@@ -98,9 +99,10 @@ Likelihood read_external_likelihood(const ExternalSource& source, const Dataset&
     throw UsageError(fmt::format("{}: log_prob has numbers that are not finite", source.log_prob.string()));
   }
   RunningMean mean;
-  for (int64_t i = 0; i < examples; ++i) mean.add(numbers[i].item<double>());
+  const int64_t counted = limit > 0 ? std::min(limit, examples) : examples;
+  for (int64_t i = 0; i < counted; ++i) mean.add(numbers[i].item<double>());
   const DataSpec& spec = dataset.spec;
-  return {mean.mean(), source.unit, source.kind, treatment_of(spec), mean.standard_error(), examples};
+  return {mean.mean(), source.unit, source.kind, treatment_of(spec), mean.standard_error(), counted};
 }
 
 }  // namespace genzoo

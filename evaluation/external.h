@@ -28,7 +28,9 @@ ExternalSource parse_external(const std::string& text);
 /// The samples, checked against the data's shape, type and levels. Throws UsageError naming the file.
 Tensor read_external_samples(const ExternalSource& source, const DataSpec& spec);
 
-/// Its likelihood of the examples of a split. Throws UsageError unless there is one finite number for each.
-Likelihood read_external_likelihood(const ExternalSource& source, const Dataset& dataset, Split split);
+/// Its likelihood of the first `limit` examples of a split, 0: of all. Throws UsageError unless the file has one finite
+/// number for each of the split.
+Likelihood read_external_likelihood(const ExternalSource& source, const Dataset& dataset, Split split,
+                                    int64_t limit = 0);
 
 }  // namespace genzoo

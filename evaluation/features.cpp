@@ -26,10 +26,13 @@ void add_bytes(Sha256& digest, const Tensor& tensor) {
   digest.update(whole.data_ptr(), static_cast<size_t>(whole.nbytes()));
 }
 
-/// Of what decides the classifier's weights: the recipe and the examples it learns from.
+/// Of what decides the classifier's weights: the recipe, the examples it learns from, and how they are treated in
+/// training (bits that are drawn anew are stored as the grey pixels that they are drawn from).
 std::string recipe_digest(const Dataset& dataset) {
   Sha256 digest;
   digest.update(kClassifierRecipe.data(), kClassifierRecipe.size());
+  const std::string treatment = treatment_of(dataset.spec) + kBinarizeNames[static_cast<size_t>(dataset.binarize)];
+  digest.update(treatment.data(), treatment.size());
   add_bytes(digest, dataset.train.x);
   add_bytes(digest, dataset.train.y);
   return digest.hex();

@@ -5,9 +5,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <iterator>
+#include <map>
+#include <set>
 
 #include "evaluation/evaluate.h"
+#include "evaluation/measured_likelihood.h"
 #include "trainers/estimate.h"
 #include "trainers/run_folder.h"
 #include "trainers/samples.h"
@@ -49,11 +53,56 @@ void drop_repeated_units(std::vector<Metric>& metrics) {
 
 void add_sample_metrics(const LoadedModel& loaded, const SampleMetrics& real, int64_t n, ComparedRun& run) {
   const auto start = std::chrono::steady_clock::now();
-  const Tensor samples = draw_samples(loaded.model, n, /*seed=*/0, Purpose::sample, {}, loaded.device);
+  // Each training draws for itself: the spread over seeds is also that of the draws.
+  const auto seed = static_cast<uint64_t>(loaded.config.seed);
+  const Tensor samples = draw_samples(loaded.model, n, seed, Purpose::sample, {}, loaded.device);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   run.costs->samples_per_s = static_cast<double>(n) / seconds.count();
   const SampleMetricNames all(std::begin(kSampleMetricNames), std::end(kSampleMetricNames));
   std::ranges::move(real.of(samples, all), std::back_inserter(run.evaluation.metrics));
+}
+
+/// Beside an estimate of several draws the bound that one draw gives: of a VAE the ELBO.
+void add_bound(const LoadedModel& loaded, const Dataset& dataset, const Protocol& protocol,
+               std::vector<Metric>& metrics) {
+  const auto& kind = loaded.model.can.likelihood.kind;
+  if (protocol.k == 1 || loaded.model.can.token_log_prob || kind != LikelihoodKind::lower_bound) return;
+  std::vector<Metric> bound = likelihood_metrics(loaded, dataset, protocol.split, /*k=*/1, protocol.examples);
+  drop_repeated_units(bound);
+  for (Metric& metric : bound) {
+    if (metric.name != "likelihood") continue;
+    metric.name = "bound";
+    metrics.push_back(std::move(metric));
+  }
+}
+
+/// The last logged step's norms, and what the monitors warned of on the way.
+void add_training_signs(const RunFolder& run, int64_t step, Evaluation& evaluation) {
+  std::map<std::string, double> norms;
+  std::set<std::string> warnings;
+  std::ifstream in(run.log());
+  for (std::string line; std::getline(in, line);) {
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object() || !json.contains("step") || json["step"] > step) continue;
+    for (const auto& [key, value] : json.items()) {
+      const bool norm = key.ends_with("gradient_norm") || key.ends_with("update_ratio");
+      if (norm && value.is_number()) norms[key] = value.get<double>();
+    }
+    if (!json.contains("warnings")) continue;
+    for (const Json& warning : json["warnings"]) {
+      warnings.insert(fmt::format("warned at step {}: {}", json["step"].get<int64_t>(), warning.get<std::string>()));
+    }
+  }
+  for (const auto& [name, value] : norms) {
+    evaluation.metrics.push_back({.name = name,
+                                  .value = value,
+                                  .unit = "",
+                                  .kind = "",
+                                  .standard_error = {},
+                                  .n = 1,
+                                  .detail = "at the last logged step of training"});
+  }
+  for (const auto& warning : warnings) evaluation.notes.push_back(warning);
 }
 
 }  // namespace
@@ -69,8 +118,10 @@ ComparedRun measure_run(const LoadedModel& loaded, const Dataset& dataset, const
   options.limit = protocol.examples;
   run.evaluation = evaluate(loaded, dataset, options);
   drop_repeated_units(run.evaluation.metrics);
+  add_bound(loaded, dataset, protocol, run.evaluation.metrics);
   run.costs = costs_of(loaded, dataset);
   if (!loaded.run.empty()) {
+    add_training_signs(RunFolder(loaded.run), loaded.step, run.evaluation);
     for (const Validation& v : validations(RunFolder(loaded.run))) {
       if (v.step <= loaded.step) run.curve.push_back({v.step, v.seconds, v.loss});
     }

@@ -39,8 +39,8 @@ SampleMetrics::SampleMetrics(const Dataset& dataset, Split reference, int64_t co
   }
 }
 
-std::string SampleMetrics::against(int64_t samples) const {
-  return fmt::format("{} against {} of the {} split", samples, count(), kSplitNames[static_cast<int>(split_)]);
+std::string SampleMetrics::against(int64_t n, const std::string& whose) const {
+  return fmt::format("{} {} against {} of the {} split", n, whose, count(), kSplitNames[static_cast<int>(split_)]);
 }
 
 std::vector<std::string> SampleMetrics::feature_spaces() const {
@@ -50,20 +50,29 @@ std::vector<std::string> SampleMetrics::feature_spaces() const {
 }
 
 std::vector<Metric> SampleMetrics::of(const Tensor& samples, const SampleMetricNames& wanted) const {
+  return measure(samples, wanted, "samples");
+}
+
+std::vector<Metric> SampleMetrics::measure(const Tensor& samples, const SampleMetricNames& wanted,
+                                           const std::string& whose) const {
   require_stored(samples, dataset_.spec, dataset_.spec.dataset);
   std::vector<Metric> metrics;
-  for (const Space& space : spaces_) add_space_metrics(space, samples, wanted, metrics);
+  for (const Space& space : spaces_) add_space_metrics(space, samples, wanted, whose, metrics);
   if (wanted.contains("modes") && dataset_.modes) add_mode_metrics(samples, metrics);
   if (wanted.contains("memorization")) add_memorization(samples, metrics);
   return metrics;
 }
 
 std::vector<Metric> SampleMetrics::floor(int64_t samples, const SampleMetricNames& wanted) const {
-  return of(train_.narrow(0, 0, std::min(samples, train_.size(0))), wanted);
+  // Validation examples had no part in training the classifier; where they are too few, training examples did.
+  if (split_ != Split::validation && dataset_.count(Split::validation) >= samples) {
+    return measure(dataset_.validation.x.narrow(0, 0, samples), wanted, "validation examples");
+  }
+  return measure(train_.narrow(0, 0, std::min(samples, train_.size(0))), wanted, "training examples");
 }
 
 void SampleMetrics::add_space_metrics(const Space& space, const Tensor& samples, const SampleMetricNames& wanted,
-                                      std::vector<Metric>& metrics) const {
+                                      const std::string& whose, std::vector<Metric>& metrics) const {
   const Tensor features = space.features.map(samples);
   const int64_t n = samples.size(0);
   const auto add = [&](const char* name, double value, Better better, const std::string& how,
@@ -74,7 +83,7 @@ void SampleMetrics::add_space_metrics(const Space& space, const Tensor& samples,
                        .kind = "",
                        .standard_error = error,
                        .n = n,
-                       .detail = fmt::format("{}; {}", how, against(n)),
+                       .detail = fmt::format("{}; {}", how, against(n, whose)),
                        .of = space.features.of,
                        .better = better});
   };

@@ -36,7 +36,8 @@ class SampleMetrics final {
   /// stored. Throws UsageError when they are not of the data's shape, type and levels.
   std::vector<Metric> of(const Tensor& samples, const SampleMetricNames& wanted) const;
 
-  /// The same of training examples in the place of samples, as many: what no sampler can be expected to beat.
+  /// The same of real examples in the place of samples, as many: of validation, or, where there are too few, of
+  /// training (which a classifier of features has seen). Numbers near it cannot be told from real data by that metric.
   std::vector<Metric> floor(int64_t samples, const SampleMetricNames& wanted) const;
 
   /// To each of the samples the training example nearest in raw values: (N, ...) as stored.
@@ -49,10 +50,12 @@ class SampleMetrics final {
     Tensor real;  ///< (N, F) float32
   };
   void add_space_metrics(const Space& space, const Tensor& samples, const SampleMetricNames& wanted,
-                         std::vector<Metric>& metrics) const;
+                         const std::string& whose, std::vector<Metric>& metrics) const;
   void add_mode_metrics(const Tensor& samples, std::vector<Metric>& metrics) const;
   void add_memorization(const Tensor& samples, std::vector<Metric>& metrics) const;
-  std::string against(int64_t samples) const;  ///< "10000 against 10000 of the test split"
+  std::vector<Metric> measure(const Tensor& samples, const SampleMetricNames& wanted, const std::string& whose) const;
+  /// "10000 samples against 10000 of the test split"
+  std::string against(int64_t n, const std::string& whose) const;
 
   const Dataset& dataset_;
   Split split_;

@@ -68,6 +68,9 @@ TEST_CASE("an external likelihood is the mean of one number an example", "[evalu
   CHECK(likelihood.unit() == LikelihoodUnit::bits_per_dim);
   CHECK(likelihood.kind() == LikelihoodKind::estimate);
   CHECK(likelihood.treatment() == "pixels of 256 levels");
+  const Likelihood first = read_external_likelihood(source, dataset, Split::test, /*limit=*/2);
+  CHECK(first.value() == 1.5);
+  CHECK(first.n() == 2);
   write_safetensors(path, {{"log_prob", torch::tensor({1.0, 2.0, 3.0})}});
   CHECK(refusal(read).find("each of the 4 examples of the test split") != std::string::npos);
   write_safetensors(path, {{"log_prob", torch::tensor({1.0, 2.0, 3.0, std::nan("")})}});

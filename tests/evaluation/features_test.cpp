@@ -61,6 +61,18 @@ TEST_CASE("the classifier of features is trained once, and tells its accuracy an
   CHECK(again.name == features.name);
   CHECK(torch::equal(again.map(dataset.validation.x), features.map(dataset.validation.x)));
 
+  // Bits that are drawn anew in training are stored as the same grey pixels, and are other data all the same.
+  Choice drawn_anew = data;
+  auto settings = data.settings.as<ImageFolderConfig>();
+  settings.binarize = Binarize::dynamic;
+  drawn_anew.settings = AnyConfig(settings);
+  const Dataset bits = open_dataset(drawn_anew, places);
+  REQUIRE(torch::equal(bits.train.x, dataset.train.x));
+  const Features of_bits = classifier_features(drawn_anew, bits, places, progress);
+  CHECK(told.size() == 2);
+  CHECK(of_bits.name != features.name);
+  CHECK(of_bits.of.find("binarized pixels") != std::string::npos);
+
   const auto spaces = features_for(data, dataset, places, progress);
   REQUIRE(spaces.size() == 2);
   CHECK(spaces[0].name == features.name);

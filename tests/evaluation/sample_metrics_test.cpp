@@ -45,7 +45,7 @@ TEST_CASE("each metric says its feature space, its count, its reference and its 
   CHECK(frechet.n == 150);
   CHECK(frechet.of == "pixels of 256 levels");
   CHECK(frechet.better == Better::lower);
-  CHECK(frechet.detail.find("150 against 200 of the test split") != std::string::npos);
+  CHECK(frechet.detail.find("150 samples against 200 of the test split") != std::string::npos);
   CHECK(named(metrics, "kernel").standard_error.has_value());
   CHECK(named(metrics, "precision").better == Better::higher);
   CHECK(named(metrics, "copies").better == Better::neither);
@@ -72,13 +72,17 @@ TEST_CASE("a covariance from too few samples is a marked number, never a silent 
   CHECK(std::isfinite(real.of(tiny::pixels(17, 256, 7), {"frechet"})[0].value));
 }
 
-TEST_CASE("the floor is training data against the same real examples", "[evaluation]") {
+TEST_CASE("the floor is validation data, or training data where there is too little", "[evaluation]") {
   Dataset dataset = tiny::images(256, 300);
+  dataset.validation.x = tiny::pixels(120, 256, 8);
   const SampleMetrics real = metrics_of(dataset);
-  const auto floor = real.floor(200, kAll);
-  CHECK(named(floor, "frechet").value == named(real.of(dataset.train.x.narrow(0, 0, 200), kAll), "frechet").value);
-  CHECK(named(floor, "copies").value == 1.0);
-  CHECK(named(floor, "nearest_training").value == 0.0);
+  const auto held_out = real.floor(100, kAll), seen = real.floor(200, kAll);
+  CHECK(named(held_out, "frechet").detail.find("100 validation examples against") != std::string::npos);
+  CHECK(named(held_out, "copies").value == 0.0);
+  CHECK(named(held_out, "frechet").value ==
+        named(real.of(dataset.validation.x.narrow(0, 0, 100), kAll), "frechet").value);
+  CHECK(named(seen, "frechet").detail.find("200 training examples against") != std::string::npos);
+  CHECK(named(seen, "copies").value == 1.0);
 }
 
 TEST_CASE("copies of training examples are found, and shown beside them", "[evaluation]") {
@@ -93,7 +97,7 @@ TEST_CASE("dynamic binarization is compared as bits", "[evaluation]") {
   Dataset dataset = tiny::images(256, 300);
   dataset.spec.levels = 2;
   dataset.binarize = Binarize::dynamic;
-  dataset.test.x = tiny::pixels(300, 2, 4);
+  dataset.test.x = dataset.validation.x = tiny::pixels(300, 2, 4);
   const SampleMetrics real = metrics_of(dataset);
   const auto metrics = real.floor(100, {"precision_recall", "memorization"});
   CHECK(named(metrics, "precision").of == "binarized pixels");

@@ -155,6 +155,34 @@ TEST_CASE("given runs and somebody else's samples are compared as they are", "[t
   CHECK(read_text(out / "report.html").find("theirs") != std::string::npos);
 }
 
+TEST_CASE("nats of somebody else's images stand in bits/dim, of as many examples as the others", "[tools][compare]") {
+  const TempDir folder;
+  const std::string config =
+      config_on(folder.path(), "noise", "{uniform_noise: {examples: 64, validation: 32, test: 32}}",
+                "{vae: {latent_dim: 2, network: {mlp: {hidden: [8]}}}}");
+  Rng rng = Rng::for_batch(1, Purpose::synthetic_data, 0);
+  const std::string samples = (folder / "s.safetensors").string(), log_prob = (folder / "l.safetensors").string();
+  write_safetensors(samples, {{"samples", rng.integers(256, {40, 1, 28, 28}).to(torch::kByte)}});
+  write_safetensors(log_prob, {{"log_prob", torch::full({32}, -784 * std::log(256.0), torch::kDouble)}});
+  const fs::path out = folder / "report";
+  const Ended ended = genzoo(compare_words({config}, out,
+                                           {"--budget", "2steps", "--seeds", "1", "--examples", "8", "--external",
+                                            "theirs=" + samples + ",log_prob=" + log_prob + ",unit=nats,kind=exact"}));
+  INFO(ended.err);
+  REQUIRE(ended.code == 0);
+  const Json runs = results(out).at("runs");
+  const Json &ours = metric(runs[0], "likelihood"), &theirs = metric(runs[1], "likelihood");
+  CHECK(ours.at("unit") == "bits/dim");
+  CHECK(theirs.at("unit") == "bits/dim");
+  CHECK(ours.at("of") == theirs.at("of"));
+  CHECK(theirs.at("value").get<double>() == Approx(8.0));
+  CHECK(ours.at("n") == 8);
+  CHECK(theirs.at("n") == 8);
+  CHECK(metric(runs[0], "bound").at("kind") == "lower_bound");  // beside the estimate of two draws
+  CHECK(metric(runs[0], "frechet").at("value").is_null());      // 40 samples in 784 dimensions
+  CHECK(metric(runs[0], "frechet").at("detail").get<std::string>().find("785") != std::string::npos);
+}
+
 TEST_CASE("a run that is not finished is measured and marked", "[tools][compare]") {
   const TempDir folder;
   const std::string config = config_on(folder.path(), "one_flow", kPoints, kFlow);
@@ -190,6 +218,8 @@ TEST_CASE("what cannot be compared is refused before anything is trained", "[too
   const std::string points = config_on(folder.path(), "points", kPoints, kFlow);
   const std::string moons =
       config_on(folder.path(), "moons", "{two_moons: {examples: 500, validation: 100, test: 300}}", kFlow);
+  const std::string wider = config_on(
+      folder.path(), "wider", "{eight_gaussians: {examples: 500, validation: 100, test: 300, std: 0.4}}", kFlow);
   const std::string fewer =
       config_on(folder.path(), "fewer", "{eight_gaussians: {examples: 400, validation: 100, test: 300}}", kFlow);
   const fs::path out = folder / "report";
@@ -203,7 +233,17 @@ TEST_CASE("what cannot be compared is refused before anything is trained", "[too
   };
   refused(compare_words({points, moons}, out), "eight_gaussians");
   refused(compare_words({points, fewer}, out), "one comparison is of one data set");
+  refused(compare_words({points, wider}, out), "not the same examples");
   refused(compare_words({points}, out, {"--budget", "soon"}), "--budget soon");
+  Rng rng = Rng::for_batch(1, Purpose::synthetic_data, 0);
+  const std::string samples = (folder / "s.safetensors").string(), log_prob = (folder / "l.safetensors").string();
+  write_safetensors(samples, {{"samples", rng.normal({150, 2})}});
+  write_safetensors(log_prob, {{"log_prob", rng.normal({299})}});
+  refused(
+      compare_words({points}, out, {"--external", "x=" + samples + ",log_prob=" + log_prob + ",unit=nats,kind=exact"}),
+      "each of the 300 examples");
+  refused(compare_words({points}, out, {"--external", "points=" + samples}), "another model of that name");
+  refused(compare_words({points, samples + ".txt"}, out), "s.safetensors.txt");
   refused(compare_words({points}, out, {"--external", "x=none.safetensors"}), "none.safetensors");
   refused(compare_words({points, (folder / "none").string()}, out), "none");
   refused({"compare", "--out", out.string()}, "RUN_OR_CONFIG");
@@ -225,7 +265,41 @@ TEST_CASE("a time is turned into steps once, and said", "[tools][compare]") {
   CHECK(steps >= 1);
   CHECK(json.at("runs")[1].at("step") == steps);
   CHECK(json.at("runs")[0].at("stopped_by") == "budget of 0.5 s");
+  const std::string decided = read_text(out / "comparison.json");
+  CHECK(decided.find("steps of one_flow\": " + std::to_string(steps)) != std::string::npos);
+  REQUIRE(genzoo(words).code == 0);
+  CHECK(read_text(out / "comparison.json") == decided);
   CHECK(json.at("runs")[0].at("costs").at("training_seconds").get<double>() < 5);
+}
+
+TEST_CASE("a slow sampler lowers the number of samples for all, and the report says so", "[tools][compare]") {
+  const TempDir folder;
+  const fs::path out = folder / "report";
+  std::vector<std::string> words{"compare", config_on(folder.path(), "one_flow", kPoints, kFlow), "--out",
+                                 out.string()};
+  for (const char* word : {"--budget", "5steps", "--seeds", "1", "--samples", "900", "--sampling-seconds", "1e-6"}) {
+    words.push_back(word);
+  }
+  REQUIRE(genzoo(words).code == 0);
+  CHECK(metric(results(out).at("runs")[0], "frechet").at("n") == 500);
+  CHECK(read_text(out / "report.md").find("not 900") != std::string::npos);
+}
+
+TEST_CASE("a damaged measurement is named, and measured again once removed", "[tools][compare]") {
+  const TempDir folder;
+  const fs::path out = folder / "report";
+  const auto words = compare_words({config_on(folder.path(), "one_flow", kPoints, kFlow)}, out,
+                                   {"--budget", "5steps", "--seeds", "1"});
+  REQUIRE(genzoo(words).code == 0);
+  const Json before = numbers(results(out));
+  const fs::path kept = out / "evaluations" / "one_flow" / "seed-0.json";
+  write_text(kept, "[]");
+  const Ended damaged = genzoo(words);
+  CHECK(damaged.code == 1);
+  CHECK(damaged.err.find(kept.string()) != std::string::npos);
+  fs::remove(kept);
+  REQUIRE(genzoo(words).code == 0);
+  CHECK(numbers(results(out)) == before);
 }
 
 TEST_CASE("a model that diverges is a marked row", "[tools][compare]") {
