@@ -43,6 +43,8 @@ std::string incomparable(const ComparedModel& model, const Column& column) {
   return "";
 }
 
+bool diverged(const ComparedRun& run) { return run.stopped_by.starts_with("diverged"); }
+
 /// Why no seed of a model has a number in the column.
 std::string why_missing(const ComparedModel& model, const Column& column) {
   if (model.runs.empty()) return "no finished run";
@@ -55,10 +57,25 @@ std::string why_missing(const ComparedModel& model, const Column& column) {
     }
   }
   if (std::string why = incomparable(model, column); !why.empty()) return why;
-  const auto diverged = [](const ComparedRun& run) { return run.stopped_by.starts_with("diverged"); };
   if (std::ranges::all_of(model.runs, diverged)) return model.runs.front().stopped_by;
   if (model.external) return "not given, and samples alone do not tell";
   return "not measured";
+}
+
+/// A metric that could not be had says why in its own words.
+std::string why_not_finite(const ComparedModel& model, const ComparedRun& run, const Metric& metric) {
+  const std::string seed = model.runs.size() > 1 ? fmt::format(" for seed {}", run.seed) : "";
+  return fmt::format("{}{}: {}", metric.value, seed, metric.detail.empty() ? "not a finite number" : metric.detail);
+}
+
+/// A training that diverged and left nothing to measure spoils what the other seeds have; empty when there is none.
+std::string why_lost(const ComparedModel& model) {
+  for (const ComparedRun& run : model.runs) {
+    if (run.evaluation.metrics.empty() && diverged(run)) {
+      return fmt::format("seed {} was lost: {}", run.seed, run.stopped_by);
+    }
+  }
+  return "";
 }
 
 /// Bounds and estimates that stand in one cell, when runs differ in them.
@@ -138,10 +155,16 @@ std::vector<Column> columns_of(const Comparison& comparison) {
       }
     }
   }
-  // Columns of one treatment or extractor side by side, in the order of the first of them.
-  std::vector<std::string> order;
-  for (const Column& column : columns) order.push_back(column.of);
-  std::ranges::stable_sort(columns, {}, [&](const Column& column) { return std::ranges::find(order, column.of); });
+  // Likelihoods first; then those of one treatment or extractor side by side, in the order of the first of them.
+  const auto is_likelihood = [](const Column& column) { return column.name == "likelihood"; };
+  const auto others = std::ranges::stable_partition(columns, is_likelihood);
+  const auto side_by_side = [](auto part) {
+    std::vector<std::string> order;
+    for (const Column& column : part) order.push_back(column.of);
+    std::ranges::stable_sort(part, {}, [&](const Column& column) { return std::ranges::find(order, column.of); });
+  };
+  side_by_side(std::ranges::subrange(columns.begin(), others.begin()));
+  side_by_side(others);
   return columns;
 }
 
@@ -152,9 +175,7 @@ Cell cell_of(const ComparedModel& model, const Column& column) {
   for (const ComparedRun& run : model.runs) {
     const Metric* metric = metric_in(run, column);
     if (!metric) continue;
-    if (!std::isfinite(metric->value)) {
-      cell.why = fmt::format("{} for seed {}: not a finite number", metric->value, run.seed);
-    }
+    if (!std::isfinite(metric->value) && cell.why.empty()) cell.why = why_not_finite(model, run, *metric);
     mean.add(metric->value);
     kinds.insert(metric->kind);
     cell.n = cell.seeds == 0 ? metric->n : std::min(cell.n, metric->n);
@@ -162,6 +183,7 @@ Cell cell_of(const ComparedModel& model, const Column& column) {
   }
   cell.kind = kinds_of(kinds);
   if (cell.seeds == 0) cell.why = why_missing(model, column);
+  if (cell.why.empty()) cell.why = why_lost(model);
   if (!cell.why.empty()) return cell;
   cell.mean = mean.mean();
   cell.standard_error = mean.standard_error();

@@ -20,47 +20,37 @@ constexpr Known kKnown[] = {
      "How probable the model holds data it never saw: the mean of log p in nats (higher is better), or of −log2 p per "
      "dimension, token or character (lower is better). An exact value is log p; a lower bound of log p (the ELBO of "
      "Kingma and Welling, 2014; a flow's density of dequantized pixels, Theis et al., 2016) may lie below it by an "
-     "unknown "
-     "gap; an estimate (importance weighting, Burda et al., 2016) is below it in expectation.",
+     "unknown gap; an estimate (importance weighting, Burda et al., 2016) is below it in expectation.",
      "It does not say that samples look good, nor the other way round (Theis et al., 2016). In a column of several "
-     "kinds, a "
-     "bound that loses to an exact value may still belong to the better model; one that wins does win."},
+     "kinds, a bound that loses may still belong to the better model; one that wins does win."},
     {"divergence", "Divergence",
      "The mean of log p of the data's own density minus log p of the model, on data: an estimate of the "
-     "Kullback-Leibler "
-     "divergence (Kullback and Leibler, 1951); 0 is perfect.",
+     "Kullback-Leibler divergence (Kullback and Leibler, 1951); 0 is perfect.",
      "Where the model has only a bound of log p, this is an upper bound of the divergence."},
     {"frechet", "Fréchet distance",
      "The squared Fréchet distance between Gaussians fitted to the features of samples and of real data (Dowson and "
-     "Landau, "
-     "1982; Heusel et al., 2017, for Inception features).",
+     "Landau, 1982; Heusel et al., 2017, for Inception features).",
      "Without Inception features it is not FID and compares with no published FID. It sees means and covariances of "
-     "the "
-     "named features, nothing else; it falls with the number of samples (Chong and Forsyth, 2020), so one count holds "
-     "for "
-     "a column and the floor stands beside it."},
+     "the named features, nothing else; it falls with the number of samples (Chong and Forsyth, 2020), so one count "
+     "holds for a column and the floor stands beside it."},
     {"kernel", "Kernel distance",
      "The squared maximum mean discrepancy between features of samples and of real data, with a polynomial kernel of "
-     "third "
-     "degree, unbiased (Gretton et al., 2012; Bińkowski et al., 2018); 0 in expectation for the same distribution, so "
-     "single "
-     "values may be negative.",
+     "third degree, unbiased (Gretton et al., 2012; Bińkowski et al., 2018); 0 in expectation for the same "
+     "distribution, so single values may be negative.",
      "Without Inception features it is not KID. It says nothing of what the named features cannot tell apart."},
     {"precision", "Precision",
      "The share of samples within the real data's manifold, made of balls that reach to the k-th neighbour "
-     "(Kynkäänniemi et "
-     "al., 2019).",
+     "(Kynkäänniemi et al., 2019).",
      "A model that draws one good picture again and again has high precision; outliers of the data inflate the "
      "manifold."},
     {"recall", "Recall", "The share of real data within the samples' manifold (Kynkäänniemi et al., 2019).",
      "Scattered, bad samples have large balls and so may raise it."},
     {"density", "Density",
      "How many balls of real data around a sample hold it, relative to k (Naeem et al., 2020): 1 for the same "
-     "distribution; "
-     "it may exceed 1.",
+     "distribution; it may exceed 1.",
      "More than 1 is not better than the data: samples crowd where data are dense."},
     {"coverage", "Coverage", "The share of real data with a sample in their ball (Naeem et al., 2020).",
-     "It depends on k and on the number of samples; only the floor says what could be reached."},
+     "It depends on k and on the number of samples; read it beside the floor."},
     {"mode", "Modes",
      "For data with known modes: how many a model's samples reach, and how evenly (Srivastava et al., 2017).",
      "Nothing of the shape within a mode."},
@@ -68,14 +58,50 @@ constexpr Known kKnown[] = {
      "The share of samples within three standard deviations of a mode of the data (Srivastava et al., 2017).",
      "A model that reaches one mode alone can have all of its samples there."},
     {"reverse_kl", "Reverse divergence of modes",
-     "The Kullback-Leibler divergence from the data's modes to the histogram of modes that the samples hit; 0 is even.",
+     "The Kullback-Leibler divergence from the data's modes to the histogram of modes that the samples hit; 0 is "
+     "even.",
      "Nothing of the shape within a mode."},
     {"accuracy", "Accuracy of a classifier trained on samples",
      "How well a classifier that saw only labelled samples of the model labels real data (Ravuri and Vinyals, 2019).",
      "It rewards what helps to tell classes apart, not all that makes a picture real."},
 };
 
-GlossaryEntry entry(const char* term, const char* meaning, const char* silence) { return {term, meaning, silence}; }
+/// A word of the tables that is no metric.
+struct GlossaryText {
+  const char* term;
+  const char* meaning;
+  const char* silence;
+};
+
+constexpr GlossaryText kFloor = {
+    "Floor",
+    "Real data (validation or training examples, as the metric's detail says) in the samples' place, measured in the "
+    "same way.",
+    "A number beyond the floor is no merit by itself: a flow of noise can have a high recall in pixels."};
+
+constexpr GlossaryText kSeeds = {
+    "± and seeds", "The standard error of the mean over trainings that differ in their seed alone.",
+    "It holds neither the choice of settings nor that of the data; with two or three seeds it is itself uncertain, "
+    "which the t-test takes into account."};
+
+constexpr GlossaryText kCosts[] = {
+    {"Training FLOP",
+     "Floating-point operations of all updates: matrix products, convolutions and attention; "
+     "a multiplication and an addition are two.",
+     "Normalizations, activations and the optimizer are not counted; nor does it say how well a machine is used."},
+    {"Training time", "Seconds of updates alone.",
+     "Validation, drawing samples and saving are left out; it depends on the machine."},
+    {"Peak memory", "The most main memory that the whole program held while training, with LibTorch and the data.",
+     "It is not the memory of the model alone; of two small models it says little."},
+};
+
+GlossaryEntry entry(const GlossaryText& text) { return {text.term, text.meaning, text.silence}; }
+
+bool has_costs(const Comparison& comparison) {
+  return std::ranges::any_of(comparison.models, [](const ComparedModel& model) {
+    return std::ranges::any_of(model.runs, [](const ComparedRun& run) { return run.costs.has_value(); });
+  });
+}
 
 const Known* known_of(const std::string& name) {
   const auto same = [&](const Known& known) { return name == known.name; };
@@ -113,16 +139,11 @@ std::vector<GlossaryEntry> glossary_of(const Comparison& comparison) {
           {column.name, detail.empty() ? "A number that the evaluation gives without words." : detail, ""});
     }
   }
-  if (!comparison.floors.empty()) {
-    entries.push_back(entry("Floor",
-                            "The same metric of one part of the real data against another: what a perfect model would "
-                            "reach with as many samples.",
-                            "A model below the floor is not better than the data: chance, or memorized examples."));
+  if (!comparison.floors.empty()) entries.push_back(entry(kFloor));
+  entries.push_back(entry(kSeeds));
+  for (const GlossaryText& cost : kCosts) {
+    if (has_costs(comparison)) entries.push_back(entry(cost));
   }
-  entries.push_back(entry("± and seeds",
-                          "The standard error of the mean over trainings that differ in their seed alone.",
-                          "It holds neither the choice of settings nor that of the data; with two or three seeds it is "
-                          "itself uncertain, which the t-test takes into account."));
   return entries;
 }
 

@@ -67,9 +67,9 @@ TEST_CASE("a column holds only what may be compared", "[evaluation][comparison]"
   const Comparison comparison = of({model("a", {{bits(3.0), recall(0.5), nats, loss}}),
                                     model("b", {{bits(1.0, "binarized pixels"), recall(0.5, "features")}}),
                                     model("c", {{bits(4.0, "pixels of 256 levels", "lower_bound"), recall(0.1)}})});
-  CHECK(titles(comparison) == Titles{"likelihood, bits/dim of pixels of 256 levels",
-                                     "likelihood, nats of pixels of 256 levels", "recall of pixels",
-                                     "likelihood, bits/dim of binarized pixels", "recall of features"});
+  CHECK(titles(comparison) ==
+        Titles{"likelihood, bits/dim of pixels of 256 levels", "likelihood, nats of pixels of 256 levels",
+               "likelihood, bits/dim of binarized pixels", "recall of pixels", "recall of features"});
   // Exact values and bounds share a column; another treatment, though smaller, is not in it.
   const Column column = columns_of(comparison)[0];
   CHECK(best_of(comparison, column) == Places{0});
@@ -80,7 +80,17 @@ TEST_CASE("a column holds only what may be compared", "[evaluation][comparison]"
   CHECK(other.why == "not comparable: known in bits/dim of binarized pixels only");
   // Alone in a column is not best.
   CHECK(best_of(comparison, columns_of(comparison)[1]).empty());
-  CHECK(best_of(comparison, columns_of(comparison)[3]).empty());
+  CHECK(best_of(comparison, columns_of(comparison)[2]).empty());
+}
+
+TEST_CASE("likelihoods come first, then the feature spaces in the order met", "[evaluation][comparison]") {
+  const std::string pixels = "pixels of 256 levels", classifier = "classifier 1 of pixels of 256 levels";
+  Metric precision = recall(0.5, classifier);
+  precision.name = "precision";
+  const Comparison comparison =
+      of({model("gan", {{recall(0.5, classifier), recall(0.5, pixels), precision}}), model("flow", {{bits(3.0)}})});
+  CHECK(titles(comparison) == Titles{"likelihood, bits/dim of " + pixels, "recall of " + classifier,
+                                     "precision of " + classifier, "recall of " + pixels});
 }
 
 TEST_CASE("the best is the lowest or the highest, as the metric says, and ties are shared",
@@ -133,10 +143,32 @@ TEST_CASE("a missing number says why", "[evaluation][comparison]") {
   const Cell spoiled = cell_of(model("e", {{bits(1.0)}, {bits(NAN)}}), column);
   CHECK_FALSE(spoiled.mean);
   CHECK(spoiled.why == "nan for seed 1: not a finite number");
+  // A metric that could not be had tells why itself.
+  Metric failed = recall(NAN);
+  failed.detail = "too few samples: 500 of 785";
+  const Column recalls = columns_of(of({model("e", {{failed}})})).front();
+  CHECK(cell_of(model("e", {{failed}}), recalls).why == "nan: too few samples: 500 of 785");
+  CHECK(cell_of(model("e", {{recall(0.5)}, {failed}, {failed}}), recalls).why ==
+        "nan for seed 1: too few samples: 500 of 785");
   // A seed without the number is left out, and the count says so.
   const Cell fewer = cell_of(model("f", {{bits(1.0)}, {}, {bits(3.0)}}), column);
   CHECK(*fewer.mean == 2.0);
   CHECK(fewer.seeds == 2);
+}
+
+TEST_CASE("a lost seed leaves no mean to the others", "[evaluation][comparison]") {
+  ComparedModel lost = model("a", {{bits(1.0)}, {}, {bits(3.0)}});
+  lost.runs[1].stopped_by = "diverged before its first checkpoint";
+  const Column column = columns_of(of({lost})).front();
+  const Cell cell = cell_of(lost, column);
+  CHECK_FALSE(cell.mean);
+  CHECK(cell.why == "seed 1 was lost: diverged before its first checkpoint");
+  const Comparison comparison = of({lost, model("b", {{bits(2.0)}, {bits(2.1)}})});
+  CHECK(best_of(comparison, column).empty());
+  CHECK(verdicts_of(comparison).empty());
+  // What diverged later was measured, and counts.
+  lost.runs[1].evaluation.metrics = {bits(8.0)};
+  CHECK(*cell_of(lost, column).mean == Approx(4.0));
 }
 
 TEST_CASE("differences are decided only beyond chance", "[evaluation][comparison]") {
