@@ -77,9 +77,8 @@ TableCell stop_cell(const ComparedModel& model) {
   for (const ComparedRun& run : model.runs) {
     if (!run.stopped_by.empty() && !std::ranges::count(reasons, run.stopped_by)) reasons.push_back(run.stopped_by);
   }
-  if (reasons.empty()) {
-    return {.text = "—", .note = model.external ? "" : "unknown", .mark = TableCell::Mark::missing};
-  }
+  if (model.external) return {.text = "—", .mark = TableCell::Mark::missing};  // not trained here
+  if (reasons.empty()) return {.text = "—", .note = "unknown", .mark = TableCell::Mark::missing};
   return {.text = fmt::format("{}", fmt::join(reasons, "; "))};
 }
 

@@ -8,6 +8,7 @@
 #include "core/version.h"
 #include "evaluation/report.h"
 #include "evaluation/report_charts.h"
+#include "evaluation/report_columns.h"
 #include "evaluation/report_glossary.h"
 #include "evaluation/report_numbers.h"
 #include "evaluation/report_page.h"
@@ -54,7 +55,7 @@ std::string groups_html(const ReportTable& table) {
     if (table.head[i].group.empty()) {
       html += fmt::format("<td colspan=\"{}\"></td>", end - i);
     } else {
-      html += fmt::format("<th class=\"group\" scope=\"colgroup\" colspan=\"{}\"><span>of {}</span></th>", end - i,
+      html += fmt::format("<th class=\"group\" scope=\"colgroup\" colspan=\"{}\"><span>{}</span></th>", end - i,
                           escape_html(table.head[i].group));
     }
     i = end;
@@ -68,9 +69,10 @@ std::string cell_html(const TableCell& cell, bool number) {
   const auto mark = static_cast<size_t>(cell.mark);
   const std::string classes =
       fmt::format("{}{}{}", number ? "number" : "", number && *kClasses[mark] ? " " : "", kClasses[mark]);
-  return fmt::format("<td{}><span class=\"value\">{}</span>{}{}</td>",
+  return fmt::format("<td{}><span class=\"value\">{}</span>{}{}{}</td>",
                      classes.empty() ? "" : fmt::format(" class=\"{}\"", classes), value_html(cell.text),
-                     small_html(cell.note), number ? kTags[mark] : "");
+                     small_html(cell.note), number ? kTags[mark] : "",
+                     cell.beyond_floor ? "<em class=\"tag beyond\">beyond the floor</em>" : "");
 }
 
 /// `floor_row`: the last row is the floor's.
@@ -114,6 +116,11 @@ std::string items_html(const std::vector<std::string>& items) {
   return html;
 }
 
+std::string capitalized(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text;
+}
+
 /// A list for each treatment or extractor.
 std::string findings_html(const Comparison& comparison, const std::vector<Verdict>& verdicts) {
   std::string html;
@@ -121,7 +128,8 @@ std::string findings_html(const Comparison& comparison, const std::vector<Verdic
   for (size_t i = 0; i < findings.size(); ++i) {
     const bool first = i == 0 || findings[i].of != findings[i - 1].of;
     const bool last = i + 1 == findings.size() || findings[i].of != findings[i + 1].of;
-    if (first && !findings[i].of.empty()) html += fmt::format("<h3>Of {}</h3>\n", escape_html(findings[i].of));
+    if (first && !findings[i].of.empty())
+      html += fmt::format("<h3>{}</h3>\n", escape_html(capitalized(findings[i].of)));
     if (first) html += "<ul class=\"findings\">\n";
     html +=
         fmt::format("<li><strong>{}</strong>: {}</li>\n", escape_html(findings[i].what), value_html(findings[i].text));
@@ -133,9 +141,12 @@ std::string findings_html(const Comparison& comparison, const std::vector<Verdic
 std::string protocol_html(const Comparison& comparison) {
   constexpr size_t kWide = 60;  // characters that want a line of their own
   std::string html;
-  for (const auto& [what, words] : protocol_in_words(comparison)) {
-    html += fmt::format("<div{}><dt>{}</dt><dd>{}</dd></div>\n", words.size() > kWide ? " class=\"wide\"" : "",
-                        escape_html(what), escape_html(words));
+  for (const ProtocolEntry& entry : protocol_in_words(comparison)) {
+    const bool wide = entry.lines.size() > 1 || entry.lines[0].size() > kWide;
+    const std::string words =
+        entry.lines.size() > 1 ? fmt::format("<ul>\n{}</ul>", items_html(entry.lines)) : escape_html(entry.lines[0]);
+    html += fmt::format("<div{}><dt>{}</dt><dd>{}</dd></div>\n", wide ? " class=\"wide\"" : "", escape_html(entry.what),
+                        words);
   }
   return html;
 }
@@ -163,14 +174,17 @@ std::string texts_html(const Comparison& comparison) {
 std::string differences_html(const Comparison& comparison, const std::vector<Verdict>& verdicts) {
   std::string html;
   for (const Column& column : columns_of(comparison)) {
-    const ReportTable table = differences_table(column, verdicts);
+    const ReportTable table = differences_table(comparison, column, verdicts);
     if (table.empty()) continue;
     const auto decided = std::ranges::count_if(verdicts, [&](const Verdict& verdict) {
-      return verdict.column.title() == column.title() && !verdict.better.empty();
+      return verdict.column.title() == column.title() && !verdict.better.empty() && !is_of_bounds(comparison, verdict);
     });
     html += fmt::format("<details{}><summary>{} <span>({} of {} decided)</span></summary>\n{}</details>\n",
-                        html.empty() ? " open" : "", escape_html(column.title()), decided, table.rows.size(),
-                        table_html(table, "Differences in " + column.title()));
+                        html.empty() ? " open" : "", escape_html(heading_of(column)), decided, table.rows.size(),
+                        table_html(table, "Differences in " + heading_of(column)));
+  }
+  for (const std::string& sentence : untested_in_words(comparison, verdicts)) {
+    html += fmt::format("<p>{}</p>\n", escape_html(sentence));
   }
   return html;
 }

@@ -5,6 +5,7 @@
 
 #include "core/version.h"
 #include "evaluation/report.h"
+#include "evaluation/report_columns.h"
 #include "evaluation/report_glossary.h"
 #include "evaluation/report_tables.h"
 
@@ -43,6 +44,7 @@ std::string cell_text(const TableCell& cell) {
   if (cell.mark == TableCell::Mark::best || cell.mark == TableCell::Mark::leading) text = fmt::format("**{}**", text);
   std::string note = escaped(cell.note);
   if (cell.mark == TableCell::Mark::leading) note += note.empty() ? "best mean" : ", best mean";
+  if (cell.beyond_floor) note += note.empty() ? "beyond the floor" : ", beyond the floor";
   return note.empty() ? text : fmt::format("{} <br><sub>{}</sub>", text, note);
 }
 
@@ -50,7 +52,7 @@ std::string markdown_of(const ReportTable& table) {
   std::string text = "|", rule = "|";
   for (const TableHead& head : table.head) {
     std::string note = escaped(head.note);
-    if (!head.group.empty()) note += (note.empty() ? "of " : "; of ") + escaped(head.group);
+    if (!head.group.empty()) note += (note.empty() ? "" : "; ") + escaped(head.group);
     text += fmt::format(" {}{} |", escaped(head.text), note.empty() ? "" : fmt::format(" <br><sub>{}</sub>", note));
     rule += head.number ? " ---: |" : " --- |";
   }
@@ -69,15 +71,35 @@ std::string list_of(const std::vector<std::string>& items) {
   return text;
 }
 
-std::string differences(const Comparison& comparison, const std::vector<Verdict>& verdicts) {
+std::string protocol(const Comparison& comparison) {
   std::string text;
-  for (const Column& column : columns_of(comparison)) {
-    const ReportTable table = differences_table(column, verdicts);
-    if (!table.empty()) text += fmt::format("### {}\n\n{}\n", escaped(column.title()), markdown_of(table));
+  for (const ProtocolEntry& entry : protocol_in_words(comparison)) {
+    if (entry.lines.size() == 1) {
+      text += fmt::format("- {}: {}\n", escaped(entry.what), escaped(entry.lines[0]));
+      continue;
+    }
+    text += fmt::format("- {}:\n", escaped(entry.what));
+    for (const std::string& line : entry.lines) text += fmt::format("  - {}\n", escaped(line));
   }
-  if (text.empty()) return "";
-  return "## Differences\n\nWelch's t-test over training seeds, corrected by Holm over the tests of a column.\n\n" +
-         text;
+  return text;
+}
+
+std::string differences(const Comparison& comparison, const std::vector<Verdict>& verdicts) {
+  std::string tables;
+  for (const Column& column : columns_of(comparison)) {
+    const ReportTable table = differences_table(comparison, column, verdicts);
+    if (!table.empty()) tables += fmt::format("### {}\n\n{}\n", escaped(heading_of(column)), markdown_of(table));
+  }
+  const std::string untested = list_of(untested_in_words(comparison, verdicts));
+  if (tables.empty() && untested.empty()) return "";
+  std::string text = "## Differences\n\n";
+  if (!tables.empty()) {
+    text += fmt::format(
+        "Welch's t-test over training seeds, corrected by Holm over the tests of a column.\n\n"
+        "<details><summary>every pair, column by column</summary>\n\n{}</details>\n\n",
+        tables);
+  }
+  return text + untested + (untested.empty() ? "" : "\n");
 }
 
 std::string models(const Comparison& comparison) {
@@ -102,20 +124,18 @@ std::string report_markdown(const Comparison& comparison, const std::string& pic
   const std::vector<Verdict> verdicts = verdicts_of(comparison);
   std::string text =
       fmt::format("# {}: models compared\n\n{}\n\n", escaped(comparison.title), escaped(subtitle_of(comparison)));
-  for (const auto& [what, words] : protocol_in_words(comparison)) {
-    text += fmt::format("- {}: {}\n", escaped(what), escaped(words));
-  }
+  text += protocol(comparison);
   text += list_of(comparison.notes) + "\n";
   std::vector<std::string> found;
   for (const Finding& finding : findings_of(comparison, verdicts)) {
-    found.push_back(
-        fmt::format("{}{}{}: {}", finding.what, finding.of.empty() ? "" : " of ", finding.of, finding.text));
+    found.push_back(fmt::format("{}{}{}: {}", finding.what, finding.of.empty() ? "" : " ", finding.of, finding.text));
   }
   const std::string findings = list_of(found);
   if (!findings.empty()) text += "## Findings\n\n" + findings + "\n";
   text +=
-      "## Results\n\nMean ± standard error over training seeds. Bold: the best of a column, \"best mean\" where it is "
-      "not decidedly better than every other.\n\n";
+      "## Results\n\nMean ± standard error over training seeds; in the floor's row, the metric's own standard error. "
+      "Bold: the best of a column, \"best mean\" where it is not decidedly better than every other. \"Beyond the "
+      "floor\": better than real data in the samples' place, which is no merit by itself.\n\n";
   text += markdown_of(results_table(comparison, verdicts)) + "\n";
   if (!picture.empty())
     text += fmt::format("## Samples\n\n![Samples of every model, real data first]({})\n\n", picture);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "evaluation/report_columns.h"
 #include "evaluation/report_numbers.h"
 
 namespace genzoo {
@@ -13,23 +14,7 @@ namespace {
 
 using Mark = TableCell::Mark;
 
-std::string with_spaces(std::string name) {
-  std::ranges::replace(name, '_', ' ');
-  return name;
-}
-
 TableCell missing(const std::string& why) { return {.text = "—", .note = why, .mark = Mark::missing}; }
-
-/// Digits after the point for the numbers of one column: enough for the smallest error, at most six significant.
-int column_decimals(const std::vector<Cell>& cells) {
-  int decimals = 0, most = 6;
-  for (const Cell& cell : cells) {
-    if (!cell.mean) continue;
-    decimals = std::max(decimals, decimals_of(*cell.mean, cell.standard_error));
-    if (*cell.mean != 0) most = std::min(most, 5 - static_cast<int>(std::floor(std::log10(std::abs(*cell.mean)))));
-  }
-  return std::clamp(decimals, 0, std::max(most, 0));
-}
 
 /// The one n of all numbers of a column; 0 when they differ or there are none.
 int64_t common_count(const std::vector<Cell>& cells) {
@@ -47,21 +32,14 @@ TableHead head_of(const Column& column, int64_t n) {
   if (!column.unit.empty()) notes.push_back(column.unit);
   notes.push_back(column.better == Better::lower ? "lower is better" : "higher is better");
   if (n > 0) notes.push_back(fmt::format("n = {}", grouped(n)));
-  return {.text = with_spaces(column.name), .note = fmt::format("{}", fmt::join(notes, "; ")), .group = column.of};
-}
-
-/// Whether every other model with a number is decidedly worse in the column.
-bool is_decided(const std::string& name, const Column& column, const std::vector<Verdict>& verdicts) {
-  return std::ranges::all_of(verdicts, [&](const Verdict& verdict) {
-    const bool concerns = verdict.column.title() == column.title() && (verdict.a == name || verdict.b == name);
-    return !concerns || verdict.better == name;
-  });
+  return {
+      .text = metric_words(column.name), .note = fmt::format("{}", fmt::join(notes, "; ")), .group = group_of(column)};
 }
 
 TableCell results_cell(const ComparedModel& model, const Cell& cell, int decimals, bool tell_count) {
   if (!cell.mean) return missing(cell.why);
   std::vector<std::string> notes;
-  if (!cell.kind.empty()) notes.push_back(with_spaces(cell.kind));
+  if (!cell.kind.empty()) notes.push_back(metric_words(cell.kind));
   const auto runs = static_cast<int64_t>(model.runs.size());
   if (cell.seeds < runs) {
     notes.push_back(fmt::format("{} of {} seeds", cell.seeds, runs));
@@ -73,17 +51,41 @@ TableCell results_cell(const ComparedModel& model, const Cell& cell, int decimal
           .note = fmt::format("{}", fmt::join(notes, ", "))};
 }
 
-TableCell floor_cell(const Metric* floor, int64_t n) {
+TableCell floor_cell(const Metric* floor, int64_t n, int decimals) {
   if (!floor) return missing("no floor");
-  TableCell cell{.text = with_error(floor->value, floor->standard_error)};
+  if (!std::isfinite(floor->value)) return missing(floor->detail);
+  const int own = decimals_of(floor->value, floor->standard_error);
+  TableCell cell{.text = with_error(floor->value, floor->standard_error, std::min(own, std::max(decimals, 1)))};
   if (floor->n != n) cell.note = fmt::format("n = {}", grouped(floor->n));
   return cell;
 }
 
-/// "vae", "external", "realnvp, 3 seeds".
+/// Which weights were measured, of all seeds: "averaged weights", "raw weights"; empty when there are none.
+std::string weights_of(const ComparedModel& model) {
+  std::vector<std::string> words;
+  for (const ComparedRun& run : model.runs) {
+    if (run.evaluation.weights.empty() || run.evaluation.metrics.empty()) continue;
+    const std::string word = (run.evaluation.weights == "ema" ? "averaged" : run.evaluation.weights) + " weights";
+    if (!std::ranges::count(words, word)) words.push_back(word);
+  }
+  return fmt::format("{}", fmt::join(words, " and "));
+}
+
+/// "external", "realnvp, 3 seeds, averaged weights".
 std::string origin_of(const ComparedModel& model) {
   if (model.external) return "external";
-  return fmt::format("{}, {} seed{}", model.family, model.runs.size(), model.runs.size() == 1 ? "" : "s");
+  const std::string weights = weights_of(model);
+  return fmt::format("{}, {} seed{}{}{}", model.family, model.runs.size(), model.runs.size() == 1 ? "" : "s",
+                     weights.empty() ? "" : ", ", weights);
+}
+
+TableCell verdict_cell(const Comparison& comparison, const Verdict& verdict) {
+  if (verdict.better.empty()) return {.text = "undecided", .note = verdict.why};
+  if (is_of_bounds(comparison, verdict)) {
+    return {.text = fmt::format("the number of {} is better", verdict.better),
+            .note = "undecided for the models themselves: the other has only a bound or an estimate"};
+  }
+  return {.text = fmt::format("{} is better", verdict.better), .mark = Mark::best};
 }
 
 /// Appends the column to a table whose rows have their names already.
@@ -91,53 +93,19 @@ void add_results(const Comparison& comparison, const Column& column, const std::
                  ReportTable& table) {
   std::vector<Cell> cells;
   for (const ComparedModel& model : comparison.models) cells.push_back(cell_of(model, column));
-  const int decimals = column_decimals(cells);
+  const int decimals = column_decimals(comparison, column);
   const int64_t n = common_count(cells);
   table.head.push_back(head_of(column, n));
   for (size_t i = 0; i < cells.size(); ++i) {
     table.rows[i].push_back(results_cell(comparison.models[i], cells[i], decimals, n == 0));
+    table.rows[i].back().beyond_floor = is_beyond_floor(comparison, column, cells[i]);
   }
   const std::vector<size_t> best = best_of(comparison, column);
   for (const size_t i : best) {
-    const bool decided = best.size() == 1 && is_decided(comparison.models[i].name, column, verdicts);
+    const bool decided = best.size() == 1 && is_decided(comparison, comparison.models[i].name, column, verdicts);
     table.rows[i].back().mark = decided ? Mark::best : Mark::leading;
   }
-  if (!comparison.floors.empty()) table.rows.back().push_back(floor_cell(floor_of(comparison, column), n));
-}
-
-std::string names_of(const std::vector<std::string>& names) {
-  if (names.size() < 2) return fmt::format("{}", fmt::join(names, ""));
-  return fmt::format("{} and {}", fmt::join(names.begin(), names.end() - 1, ", "), names.back());
-}
-
-/// "decidedly better than a; the lead over b is undecided".
-std::string lead_of(const std::string& best, const Column& column, const std::vector<Verdict>& verdicts) {
-  std::vector<std::string> worse, undecided;
-  bool tested = false;
-  for (const Verdict& verdict : verdicts) {
-    if (verdict.column.title() != column.title() || (verdict.a != best && verdict.b != best)) continue;
-    (verdict.better == best ? worse : undecided).push_back(verdict.a == best ? verdict.b : verdict.a);
-    tested = tested || verdict.p;
-  }
-  if (!tested) return "no test of the differences is possible";
-  if (undecided.empty()) {
-    return worse.size() > 1 ? "decidedly better than every other" : fmt::format("decidedly better than {}", worse[0]);
-  }
-  if (worse.empty()) return fmt::format("the lead over {} is undecided", names_of(undecided));
-  return fmt::format("decidedly better than {}; the lead over {} is undecided", names_of(worse), names_of(undecided));
-}
-
-std::string in_words(const Json& value) {
-  if (value.is_null()) return "none";
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
-  if (value.is_number_integer()) return grouped(value.get<int64_t>());
-  if (value.is_number()) return brief(value.get<double>());
-  std::vector<std::string> parts;
-  for (const auto& [key, member] : value.items()) {
-    parts.push_back(value.is_array() ? in_words(member) : fmt::format("{} {}", with_spaces(key), in_words(member)));
-  }
-  return parts.empty() ? "none" : fmt::format("{}", fmt::join(parts, ", "));
+  if (!comparison.floors.empty()) table.rows.back().push_back(floor_cell(floor_of(comparison, column), n, decimals));
 }
 
 }  // namespace
@@ -153,8 +121,10 @@ ReportTable results_table(const Comparison& comparison, const std::vector<Verdic
   return table;
 }
 
-ReportTable differences_table(const Column& column, const std::vector<Verdict>& verdicts) {
+ReportTable differences_table(const Comparison& comparison, const Column& column,
+                              const std::vector<Verdict>& verdicts) {
   ReportTable table;
+  if (!is_tested(column, verdicts)) return table;
   table.head = {{.text = "pair", .number = false},
                 {.text = "difference", .note = "of the means"},
                 {.text = "seeds"},
@@ -169,7 +139,6 @@ ReportTable differences_table(const Column& column, const std::vector<Verdict>& 
     const auto number = [](const std::optional<double>& value, std::string (*text)(double)) {
       return value ? TableCell{.text = text(*value)} : missing("");
     };
-    const bool decided = !verdict.better.empty();
     table.rows.push_back({{.text = fmt::format("{} − {}", verdict.a, verdict.b)},
                           {.text = brief(verdict.difference)},
                           {.text = fmt::format("{}\u00a0and\u00a0{}", verdict.seeds_a, verdict.seeds_b)},
@@ -178,9 +147,7 @@ ReportTable differences_table(const Column& column, const std::vector<Verdict>& 
                           number(verdict.p, p_text),
                           number(verdict.corrected_p, p_text),
                           number(verdict.effect, brief),
-                          {.text = decided ? fmt::format("{} is better", verdict.better) : "undecided",
-                           .note = verdict.why,
-                           .mark = decided ? Mark::best : Mark::none}});
+                          verdict_cell(comparison, verdict)});
   }
   return table;
 }
@@ -200,52 +167,13 @@ ReportTable monitors_table(const ComparedModel& model) {
       const Cell cell = cell_of(model, seen.back());
       const auto what = metric.of.empty() ? metric.detail : fmt::format("of {}; {}", metric.of, metric.detail);
       table.rows.push_back(
-          {{.text = with_spaces(metric.name)},
+          {{.text = metric_words(metric.name)},
            cell.mean ? TableCell{.text = with_error(*cell.mean, cell.standard_error)} : missing(cell.why),
            {.text = metric.unit},
            {.text = what}});
     }
   }
   return table;
-}
-
-std::vector<Finding> findings_of(const Comparison& comparison, const std::vector<Verdict>& verdicts) {
-  std::vector<Finding> findings;
-  for (const Column& column : columns_of(comparison)) {
-    const std::vector<size_t> best = best_of(comparison, column);
-    if (best.empty()) continue;
-    std::vector<std::string> names;
-    for (const size_t i : best) names.push_back(comparison.models[i].name);
-    const Cell cell = cell_of(comparison.models[best.front()], column);
-    const std::string value = with_error(*cell.mean, cell.standard_error);
-    const std::string what = with_spaces(column.name) + (column.unit.empty() ? "" : ", " + column.unit);
-    findings.push_back({column.of, what,
-                        names.size() > 1 ? fmt::format("{} share the best mean, {}", names_of(names), value)
-                                         : fmt::format("{} has the best mean, {}; {}", names.front(), value,
-                                                       lead_of(names.front(), column, verdicts))});
-  }
-  return findings;
-}
-
-std::vector<std::pair<std::string, std::string>> protocol_in_words(const Comparison& comparison) {
-  std::vector<std::pair<std::string, std::string>> words;
-  if (!comparison.protocol.is_object()) return words;
-  for (const auto& [key, value] : comparison.protocol.items()) words.emplace_back(with_spaces(key), in_words(value));
-  return words;
-}
-
-std::vector<std::string> notes_of(const ComparedModel& model) {
-  std::vector<std::string> notes = model.notes;
-  for (const ComparedRun& run : model.runs) {
-    notes.insert(notes.end(), run.evaluation.notes.begin(), run.evaluation.notes.end());
-    for (const auto& [name, why] : run.evaluation.missing)
-      notes.push_back(fmt::format("{}: {}", with_spaces(name), why));
-  }
-  std::vector<std::string> once;
-  for (const std::string& note : notes) {
-    if (!std::ranges::count(once, note)) once.push_back(note);
-  }
-  return once;
 }
 
 std::string subtitle_of(const Comparison& comparison) {

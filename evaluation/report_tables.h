@@ -15,6 +15,7 @@ struct TableCell {
   std::string text;
   std::string note = {};  ///< below, smaller
   Mark mark = Mark::none;
+  bool beyond_floor = false;  ///< better than real data in the samples' place, which is no merit by itself
 };
 
 struct TableHead {
@@ -34,15 +35,15 @@ struct ReportTable {
 ReportTable results_table(const Comparison& comparison, const std::vector<Verdict>& verdicts);
 ReportTable costs_table(const Comparison& comparison);
 
-/// The verdicts of one column.
-ReportTable differences_table(const Column& column, const std::vector<Verdict>& verdicts);
+/// The verdicts of one column; empty where nothing was tested.
+ReportTable differences_table(const Comparison& comparison, const Column& column, const std::vector<Verdict>& verdicts);
 
 /// What is measured of a model and ranks nothing: its losses, terms and monitors. Rows are metrics.
 ReportTable monitors_table(const ComparedModel& model);
 
 /// What may be said of a column, and what may not.
 struct Finding {
-  std::string of;    ///< the column's; neighbours share it
+  std::string of;    ///< "of pixels of 256 levels", the column's; neighbours share it
   std::string what;  ///< "likelihood, bits/dim"
   std::string text;  ///< "vae has the best mean, 3.45 ± 0.01; the lead over gan is undecided"
 };
@@ -50,8 +51,14 @@ struct Finding {
 /// One for each column in which two models or more have a number.
 std::vector<Finding> findings_of(const Comparison& comparison, const std::vector<Verdict>& verdicts);
 
-/// Every member of the protocol as (what, plain words).
-std::vector<std::pair<std::string, std::string>> protocol_in_words(const Comparison& comparison);
+/// A member of the protocol: what it is, and a line or more of plain words.
+struct ProtocolEntry {
+  std::string what;
+  std::vector<std::string> lines;
+};
+
+/// Every member of the protocol, those known here first; what it lacks is not told.
+std::vector<ProtocolEntry> protocol_in_words(const Comparison& comparison);
 
 /// Warnings and notes of a model, each once.
 std::vector<std::string> notes_of(const ComparedModel& model);
