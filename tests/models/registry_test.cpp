@@ -335,6 +335,7 @@ NamedTensors outputs(const AnyModel& model, const Batch& batch) {
   if (can.token_log_prob) said["token_log_prob"] = can.token_log_prob(batch.x, batch.y);
   if (can.encode) said["encode"] = can.encode(batch.x);
   if (can.reconstruct) said["reconstruct"] = can.reconstruct(batch.x);
+  if (can.class_logits) said["class_logits"] = can.class_logits(batch.x);
   return said;
 }
 
