@@ -17,6 +17,8 @@ struct Features {
   std::string of;      ///< with the treatment of the data: "classifier 3f2a91c0 of pixels of 256 levels"
   std::string detail;  ///< how it came to be: "trained on fashion_mnist, 91.3 % of test labels right, ..."
   std::function<Tensor(const Tensor& x)> map;  ///< x (N, ...) as stored -> (N, F) float32 on the CPU
+  std::string frechet_name = {};  ///< "FID", where the Frechet distance of these features is known by that name
+  std::string kernel_name = {};   ///< "KID"
 };
 
 extern const std::string_view kClassifierRecipe;  ///< configs/classifier_fashion_mnist.yaml

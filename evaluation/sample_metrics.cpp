@@ -25,6 +25,11 @@ constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 /// Raw values as numbers that distances are taken of.
 Tensor raw(const Tensor& x) { return x.flatten(1); }
 
+/// What a distance is, after the name by which it is known if it has one.
+std::string called(const std::string& name, const std::string& what) {
+  return name.empty() ? what : name + ": " + what;
+}
+
 }  // namespace
 
 SampleMetrics::SampleMetrics(const Dataset& dataset, Split reference, int64_t count, std::vector<Features> features)
@@ -99,14 +104,15 @@ void SampleMetrics::add_space_metrics(const Space& space, const Tensor& samples,
     marked({{"frechet", Better::lower}}, [&] {
       require_samples_for_covariance(std::min(n, count()), features.size(1));
       const double distance = frechet_distance(GaussianMoments::of(space.real), GaussianMoments::of(features));
-      add("frechet", distance, Better::lower, "squared Frechet distance of Gaussians");
+      add("frechet", distance, Better::lower,
+          called(space.features.frechet_name, "squared Frechet distance of Gaussians"));
     });
   }
   if (wanted.contains("kernel")) {
     marked({{"kernel", Better::lower}}, [&] {
       const KernelDistance distance = kernel_distance(features, space.real);
-      add("kernel", distance.squared, Better::lower, "unbiased squared MMD, cubic polynomial kernel",
-          distance.standard_error);
+      add("kernel", distance.squared, Better::lower,
+          called(space.features.kernel_name, "unbiased squared MMD, cubic polynomial kernel"), distance.standard_error);
     });
   }
   const bool precision = wanted.contains("precision_recall"), density = wanted.contains("density_coverage");

@@ -53,6 +53,22 @@ TEST_CASE("each metric says its feature space, its count, its reference and its 
   CHECK_FALSE(has(metrics, "modes"));  // nobody knows the modes of these data
 }
 
+TEST_CASE("distances of features with a published name tell it", "[evaluation]") {
+  const Dataset dataset = tiny::images(256, 40);
+  Features known = raw_features(dataset.spec);
+  known.frechet_name = "FID";
+  known.kernel_name = "KID";
+  const SampleMetricNames wanted = {"frechet", "kernel"};
+  const SampleMetrics of_known(dataset, Split::test, 40, {known}),
+      of_raw(dataset, Split::test, 40, {raw_features(dataset.spec)});
+  const auto metrics = of_known.of(dataset.train.x, wanted), others = of_raw.of(dataset.train.x, wanted);
+  REQUIRE(metrics.size() == 2);
+  CHECK(metrics[0].name == "frechet");
+  CHECK(metrics[0].detail == "FID: " + others[0].detail);
+  CHECK(metrics[1].name == "kernel");
+  CHECK(metrics[1].detail == "KID: " + others[1].detail);
+}
+
 TEST_CASE("only what is asked for is measured", "[evaluation]") {
   const Dataset dataset = tiny::images(256, 300);
   const auto metrics = metrics_of(dataset).of(tiny::pixels(100, 256, 7), {"density_coverage"});
