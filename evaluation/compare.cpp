@@ -16,6 +16,7 @@
 #include "evaluation/contestants.h"
 #include "evaluation/evaluate.h"
 #include "evaluation/exhibits.h"
+#include "evaluation/inception.h"
 #include "evaluation/likelihood.h"
 #include "evaluation/measured_run.h"
 #include "evaluation/report.h"
@@ -78,6 +79,7 @@ class Comparing final {
     const Dataset& first = data();
     for (const Contestant& c : contestants_) {
       const Dataset& other = data_.of(c.config);
+      if (!request_.inception.empty()) require_inception(request_.inception, other.spec);
       if (same_data(first, other)) continue;
       throw UsageError(
           fmt::format("{} learns from {} ({}, {} to train on) and {} from {} ({}, {} to train on), which are not the "
@@ -134,9 +136,16 @@ class Comparing final {
                            {"unit", unit_name(e.unit)},
                            {"kind", kind_name(e.kind)}});
     }
-    return {{"inputs", inputs},        {"externals", externals},        {"budget", describe(request_.budget)},
-            {"seeds", request_.seeds}, {"samples", request_.samples},   {"sampling_seconds", request_.sampling_seconds},
-            {"k", request_.k},         {"examples", request_.examples}, {"threads", request_.threads}};
+    return {{"inputs", inputs},
+            {"externals", externals},
+            {"budget", describe(request_.budget)},
+            {"seeds", request_.seeds},
+            {"samples", request_.samples},
+            {"sampling_seconds", request_.sampling_seconds},
+            {"k", request_.k},
+            {"examples", request_.examples},
+            {"threads", request_.threads},
+            {"inception", request_.inception.empty() ? "" : sha256_of_file(request_.inception)}};
   }
 
   LoadedModel load(const Contestant& c, const Training& training) {
@@ -176,7 +185,8 @@ class Comparing final {
     if (dataset.spec.kind == DataKind::tokens) return nullptr;
     auto& real = real_[treatment_of(dataset.spec)];
     if (!real) {
-      std::vector<Features> features = features_for(c.config.data, dataset, request_.places, request_.progress);
+      std::vector<Features> features = features_for(c.config.data, dataset, request_.places, request_.progress,
+                                                    request_.inception, resolve_device(c.config.device));
       real = std::make_unique<SampleMetrics>(dataset, split_, *folder_->decided("samples"), std::move(features));
     }
     return real.get();

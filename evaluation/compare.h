@@ -30,6 +30,7 @@ struct CompareRequest {
   bool quiet = false;
   bool terminal = false;  ///< stderr is a terminal
   std::string command_line;
+  std::filesystem::path inception;  ///< weights for Inception features; empty: without
   DataPlaces places;
   Progress progress;  ///< told what happens
 };

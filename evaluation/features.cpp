@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "evaluation/evaluate.h"
+#include "evaluation/inception.h"
 #include "evaluation/likelihood.h"
 #include "trainers/checkpoint.h"
 #include "trainers/named_state.h"
@@ -117,11 +118,13 @@ Features classifier_features(const Choice& data, const Dataset& dataset, const D
 }
 
 std::vector<Features> features_for(const Choice& data, const Dataset& dataset, const DataPlaces& places,
-                                   const Progress& progress) {
+                                   const Progress& progress, const fs::path& inception, torch::Device device) {
+  if (!inception.empty()) require_inception(inception, dataset.spec);  // before a classifier is trained
   std::vector<Features> all;
   if (dataset.spec.kind == DataKind::images && dataset.spec.classes > 1) {
     all.push_back(classifier_features(data, dataset, places, progress));
   }
+  if (!inception.empty()) all.push_back(inception_features(inception, dataset.spec, device));
   all.push_back(raw_features(dataset.spec));
   return all;
 }

@@ -36,8 +36,10 @@ using Progress = std::function<void(const std::string&)>;
 Features classifier_features(const Choice& data, const Dataset& dataset, const DataPlaces& places,
                              const Progress& progress);
 
-/// All feature spaces in which samples of these data are measured: raw values, and of labelled images the classifier's.
+/// All feature spaces in which samples of these data are measured: raw values, of labelled images the classifier's, and
+/// Inception features where a file with weights is given (inception_features); these are computed on `device`.
 std::vector<Features> features_for(const Choice& data, const Dataset& dataset, const DataPlaces& places,
-                                   const Progress& progress);
+                                   const Progress& progress, const std::filesystem::path& inception = {},
+                                   torch::Device device = torch::kCPU);
 
 }  // namespace genzoo

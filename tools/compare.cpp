@@ -22,6 +22,7 @@ CompareRequest request_of(const Arguments& arguments) {
   request.sampling_seconds = arguments.number("sampling-seconds");
   request.k = arguments.integer("k");
   request.examples = arguments.integer("examples");
+  request.inception = arguments.has("inception") ? arguments.text("inception") : "";
   request.device = arguments.has("device") ? arguments.text("device") : "";
   request.threads = arguments.integer("threads");
   request.quiet = arguments.flag("quiet");
@@ -72,6 +73,8 @@ Verb compare_verb() {
           {"k", Takes::integer, "K", "draws per example for a likelihood that is a bound", "1", false, positive},
           {"examples", Takes::integer, "N", "only the first of the split, for likelihoods; 0: all", "0", false,
            non_negative},
+          {"inception", Takes::text, "FILE",
+           "weights of InceptionV3, to measure samples in its features as well: FID, KID; an image takes a core 0.1 s"},
           {"device", Takes::text, "auto|cpu|cuda[:N]", "where models train and run; without: as their configs say"},
           {"threads", Takes::integer, "N", "threads of the CPU; 0: all cores", "0", false, threads},
           {"quiet", Takes::nothing, "", "print nothing but errors"},

@@ -40,13 +40,13 @@ std::string describe(const Evaluation& evaluation) {
 
 /// What samples are measured against, when metrics of samples are asked for.
 std::unique_ptr<SampleMetrics> real_data(const LoadedModel& loaded, const Dataset& dataset,
-                                         const EvaluateOptions& options) {
+                                         const EvaluateOptions& options, const std::string& inception) {
   if (sample_metrics_of(options).empty()) return nullptr;
   if (!loaded.model.can.sample) refuse(loaded, "draws no samples of images or vectors");
   const Progress progress = [](const std::string& what) { fmt::print(stderr, "{}\n", what); };
   return std::make_unique<SampleMetrics>(
       dataset, options.split.value_or(default_split(dataset)), options.samples,
-      features_for(loaded.config.data, dataset, DataPlaces::from_environment(), progress));
+      features_for(loaded.config.data, dataset, DataPlaces::from_environment(), progress, inception, loaded.device));
 }
 
 ExitCode run(const Arguments& arguments) {
@@ -57,9 +57,14 @@ ExitCode run(const Arguments& arguments) {
   options.k = arguments.integer("k");
   options.limit = arguments.integer("examples");
   options.samples = arguments.integer("samples");
+  const std::string inception = arguments.has("inception") ? arguments.text("inception") : "";
+  if (!inception.empty() && sample_metrics_of(options).empty()) {
+    throw UsageError(fmt::format(
+        "--inception {}: its features are for metrics of samples; ask for some, --metrics frechet,kernel", inception));
+  }
   const LoadedModel loaded = load_run(arguments);
   const Dataset dataset = dataset_of(loaded, DataPlaces::from_environment());
-  const auto real = real_data(loaded, dataset, options);
+  const auto real = real_data(loaded, dataset, options, inception);
   const Evaluation evaluation = evaluate(loaded, dataset, options, real.get());
   if (arguments.flag("json")) {
     print_json(evaluation.to_json());
@@ -85,6 +90,8 @@ Verb evaluate_verb() {
            "density_coverage, modes, memorization; without: likelihood,monitors"},
           {"k", Takes::integer, "K", "draws per example for a bound or estimate", "1", false, positive},
           {"samples", Takes::integer, "N", "drawn for metrics of samples", "10000", false, positive},
+          {"inception", Takes::text, "FILE",
+           "weights of InceptionV3, to measure samples in its features as well: FID, KID; an image takes a core 0.1 s"},
           {"examples", Takes::integer, "N", "only the first of the split; 0: all", "0", false, non_negative},
       }),
       run};

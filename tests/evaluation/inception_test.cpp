@@ -123,12 +123,18 @@ TEST_CASE("Inception features are of images of 256 levels, grey or of three colo
   for (const DataSpec& spec : {pictures(3, 2), pictures(2, 256), tiny::points(1).spec}) {
     CHECK_THROWS_AS(inception_features(path, spec, torch::kCPU), UsageError);
   }
+  // They stand beside the pixels, and where they cannot, nothing does in silence.
+  const Progress progress = [](const std::string&) {};
+  CHECK_THROWS_AS(features_for({}, tiny::images(2, 4), {}, progress, path), UsageError);
+  const auto spaces = features_for({}, tiny::images(256, 4), {}, progress, path);
+  REQUIRE(spaces.size() == 2);
+  CHECK(spaces[0].name == "inception");
+  CHECK(spaces[1].name == "pixels");
   // Torchvision's own weights are not those of published FIDs.
-  const Features features = inception_features(path, pictures(1, 256), torch::kCPU);
-  CHECK(features.of.find("FID") == std::string::npos);
-  CHECK_THAT(features.detail, Catch::Matchers::Contains("1000 classes"));
-  CHECK(features.frechet_name.empty());
-  CHECK(features.kernel_name.empty());
+  CHECK(spaces[0].of.find("FID") == std::string::npos);
+  CHECK_THAT(spaces[0].detail, Catch::Matchers::Contains("1000 classes"));
+  CHECK(spaces[0].frechet_name.empty());
+  CHECK(spaces[0].kernel_name.empty());
 }
 
 }  // namespace
