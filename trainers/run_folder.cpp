@@ -149,7 +149,9 @@ Json RunSummary::to_json() const {
           {"best_loss", best_loss ? Json(*best_loss) : Json()},
           {"best_step", best_step ? Json(*best_step) : Json()},
           {"peak_memory", peak_memory ? Json(*peak_memory) : Json()},
-          {"started", started}};
+          {"started", started},
+          {"device", device},
+          {"program", program}};
 }
 
 RunSummary summarize_run(const fs::path& folder) {
@@ -175,8 +177,16 @@ RunSummary summarize_run(const fs::path& folder) {
     };
     summary.started = text("started");
     summary.status = text("exit_reason");
-    const auto peak = json.find("peak_memory");
-    if (peak != json.end() && peak->is_number_integer()) summary.peak_memory = peak->get<int64_t>();
+    const auto number = [&](const char* key) {
+      return json.contains(key) && json[key].is_number_integer() ? json[key].get<int64_t>() : std::optional<int64_t>();
+    };
+    summary.peak_memory = number("peak_memory");
+    summary.device = text("device");
+    if (const auto threads = number("threads")) summary.device += fmt::format(", {} threads", *threads);
+    if (!text("genzoo").empty()) {
+      summary.program = fmt::format("genzoo {} {}, LibTorch {}, {}", text("genzoo"), text("git_commit"),
+                                    text("libtorch"), text("build"));
+    }
   }
   if (is_locked(folder)) {
     summary.status = "running";

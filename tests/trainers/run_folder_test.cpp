@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "core/version.h"
 #include "tests/support.h"
 #include "tests/trainers/tiny_experiment.h"
 #include "trainers/schedule.h"
@@ -211,6 +212,8 @@ TEST_CASE("a list of runs tells how each ended", "[trainers][run_folder]") {
   CHECK(summary.step == 6);
   CHECK(summary.steps == 6);
   CHECK(summary.best_step == RunFolder(run).best_step());
+  CHECK_THAT(summary.device, Catch::Matchers::StartsWith("cpu, "));
+  CHECK_THAT(summary.program, Catch::Matchers::StartsWith("genzoo " + program_version() + " "));
   REQUIRE(summary.best_loss);
   for (const auto& [step, loss] : validation_losses(RunFolder(run))) CHECK(*summary.best_loss <= loss);
 
