@@ -95,6 +95,7 @@ struct Dataset {
 
   const Examples& operator[](Split split) const;
   bool has(Split split) const { return (*this)[split].x.defined(); }
+  void require(Split split) const;   ///< throws UsageError when it has no such split
   int64_t count(Split split) const;  ///< examples; of text: tokens
 };
 

@@ -159,6 +159,16 @@ std::string Dataset::digest() const {
   return digest.hex();
 }
 
+void Dataset::require(Split split) const {
+  if (has(split)) return;
+  std::vector<std::string> there;
+  for (const Split other : {Split::train, Split::validation, Split::test}) {
+    if (has(other)) there.push_back(kSplitNames[static_cast<int>(other)]);
+  }
+  throw UsageError(fmt::format("{} has no {} split; it has {}", spec.dataset, kSplitNames[static_cast<int>(split)],
+                               fmt::join(there, " and ")));
+}
+
 int64_t Dataset::count(Split split) const {
   const Tensor& x = (*this)[split].x;
   return x.defined() ? x.size(0) : 0;

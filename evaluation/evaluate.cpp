@@ -69,11 +69,7 @@ void add_loss_metrics(const LoadedModel& loaded, const Dataset& dataset, Split s
 
 Split choose_split(const Dataset& dataset, const EvaluateOptions& options, Evaluation& evaluation) {
   if (options.split) {
-    if (!dataset.has(*options.split)) {
-      throw UsageError(fmt::format("{} has no {} split; it has train{}", dataset.spec.dataset,
-                                   kSplitNames[static_cast<int>(*options.split)],
-                                   dataset.has(Split::validation) ? " and validation" : ""));
-    }
+    dataset.require(*options.split);
     return *options.split;
   }
   if (!dataset.has(Split::test)) {

@@ -111,27 +111,34 @@ double witness_variance(const Sums& within, const Tensor& rows, const BetweenMom
   return own.chain - 2 * own_other + chain - (own.squared_mean - 2 * means_product + between.squared_mean);
 }
 
-void require_examples(int64_t count) {
-  if (count >= 4) return;
+void require_features(const Tensor& x) {
+  if (x.dim() != 2) throw std::logic_error("kernel distance: features are (N, F)");
+  if (x.size(0) >= 4) return;
   throw UsageError(
-      fmt::format("a kernel distance and its error need at least 4 examples, got {}: ask for more", count));
+      fmt::format("a kernel distance and its error need at least 4 examples, got {}: ask for more", x.size(0)));
 }
 
 }  // namespace
 
-KernelDistance kernel_distance(const Tensor& x_features, const Tensor& y_features) {
-  if (x_features.dim() != 2 || y_features.dim() != 2 || x_features.size(1) != y_features.size(1)) {
-    throw std::logic_error("kernel_distance: features are (M, F) and (N, F)");
-  }
-  require_examples(std::min(x_features.size(0), y_features.size(0)));
-  const Tensor x = x_features.to(torch::kCPU, torch::kDouble), y = y_features.to(torch::kCPU, torch::kDouble);
-  const auto m = static_cast<double>(x.size(0)), n = static_cast<double>(y.size(0));
-
+KernelReference::KernelReference(const Tensor& y) {
+  require_features(y);
+  y_ = y.to(torch::kCPU, torch::kDouble);
   // A constant added to the kernel changes nothing but the rounding: the sums cancel least when the kernel is near
   // zero.
-  const double middle = x.mean(/*dim=*/0).dot(y.mean(/*dim=*/0)).item<double>() / static_cast<double>(x.size(1));
-  const double shift = std::pow(middle + 1, 3);
-  const Sums xx = sums_within(x, shift), yy = sums_within(y, shift), xy = sums_between(x, y, shift);
+  const Tensor middle = y_.mean(/*dim=*/0);
+  shift_ = std::pow(squared_norm(middle) / static_cast<double>(y_.size(1)) + 1, 3);
+  const Sums sums = sums_within(y_, shift_);
+  rows_ = sums.rows;
+  squares_ = sums.squares;
+}
+
+KernelDistance KernelReference::distance_of(const Tensor& x_features) const {
+  require_features(x_features);
+  if (x_features.size(1) != y_.size(1)) throw std::logic_error("kernel distance: different numbers of features");
+  const Tensor x = x_features.to(torch::kCPU, torch::kDouble);
+  const auto m = static_cast<double>(x.size(0)), n = static_cast<double>(y_.size(0));
+  const Sums xx = sums_within(x, shift_), xy = sums_between(x, y_, shift_);
+  const Sums yy{rows_, rows_, rows_.sum().item<double>(), squares_};
   const WithinMoments within_x(xx, m), within_y(yy, n);
   const BetweenMoments between(xy, m, n);
 
@@ -143,13 +150,16 @@ KernelDistance kernel_distance(const Tensor& x_features, const Tensor& y_feature
                           2 / choices(n, 2) * std::max(0.0, within_y.degenerate()) +
                           4 / (m * n) * std::max(0.0, between.degenerate());
   distance.standard_error = std::sqrt(variance);
-  if (!std::isfinite(distance.squared) || !std::isfinite(distance.standard_error)) {
+  // Squares overflow first, and the maxima above would take what comes of them for zero.
+  if (!std::isfinite(distance.squared) || !std::isfinite(xx.squares + xy.squares + yy.squares)) {
     throw RunError(
         fmt::format("the kernel distance of {} and {} examples with {} features is not finite: look at the "
                     "samples, the model may have diverged",
-                    x.size(0), y.size(0), x.size(1)));
+                    x.size(0), y_.size(0), x.size(1)));
   }
   return distance;
 }
+
+KernelDistance kernel_distance(const Tensor& x, const Tensor& y) { return KernelReference(y).distance_of(x); }
 
 }  // namespace genzoo

@@ -32,4 +32,17 @@ struct KernelDistance {
 /// features that are not finite, std::logic_error when the numbers of features differ.
 KernelDistance kernel_distance(const Tensor& x, const Tensor& y);
 
+/// The same of one y and many x: what the estimates need of y alone is computed once.
+class KernelReference final {
+ public:
+  explicit KernelReference(const Tensor& y);
+  KernelDistance distance_of(const Tensor& x) const;
+
+ private:
+  Tensor y_;            ///< (N, F) float64
+  double shift_ = 0.0;  ///< taken off the kernel
+  Tensor rows_;         ///< (N) sums of k(y_i, y_j) over j other than i
+  double squares_ = 0.0;
+};
+
 }  // namespace genzoo

@@ -29,6 +29,20 @@ struct Cloud {
 
 Cloud cloud_of(const Tensor& points) { return {points, points.square().sum(/*dim=*/1)}; }
 
+Cloud finite_cloud_of(const Tensor& points) {
+  Cloud cloud = cloud_of(points);
+  if (at::isfinite(cloud.squared_norms).all().item<bool>()) return cloud;
+  throw RunError("features have numbers that are not finite: look at the samples, the model may have diverged");
+}
+
+void require_features(const Tensor& points) {
+  if (points.dim() != 2) throw std::logic_error("manifold metrics: features are (N, F)");
+}
+
+void require_same_space(const Tensor& a, const Tensor& b) {
+  if (a.size(1) != b.size(1)) throw std::logic_error("manifold metrics: different numbers of features");
+}
+
 // (A, B): of A consecutive rows of x to all of y. Not below zero.
 Tensor squared_distances(const Cloud& x, int64_t first, int64_t rows, const Cloud& y) {
   Tensor squares = at::addmm(y.squared_norms.unsqueeze(0), x.points.narrow(0, first, rows), y.points.t(), 1, -2);
@@ -72,20 +86,24 @@ void require_neighbors(int64_t points, const NeighborCounts& k) {
 
 }  // namespace
 
-ManifoldMetrics manifold_metrics(const Tensor& real, const Tensor& generated, const NeighborCounts& k) {
-  if (real.dim() != 2 || generated.dim() != 2 || real.size(1) != generated.size(1)) {
-    throw std::logic_error("manifold_metrics: features are (N, F) and (M, F)");
-  }
-  require_neighbors(std::min(real.size(0), generated.size(0)), k);
-  const Tensor middle = real.to(torch::kCPU, torch::kDouble).mean(/*dim=*/0);  // small norms: small rounding errors
-  const Cloud reals = cloud_of(real.to(torch::kCPU, torch::kDouble) - middle);
-  const Cloud fakes = cloud_of(generated.to(torch::kCPU, torch::kDouble) - middle);
-  if (!at::isfinite(reals.squared_norms).all().item<bool>() || !at::isfinite(fakes.squared_norms).all().item<bool>()) {
-    throw RunError("features have numbers that are not finite: look at the samples, the model may have diverged");
-  }
+RealManifold::RealManifold(const Tensor& real, const NeighborCounts& k) : k_(k) {
+  require_features(real);
+  require_neighbors(real.size(0), k);
+  const Tensor points = real.to(torch::kCPU, torch::kDouble);
+  middle_ = points.mean(/*dim=*/0);
+  points_ = points - middle_;
+  const auto radii = squared_radii(finite_cloud_of(points_), {k.precision_recall, k.density_coverage});
+  squared_radii_ = radii[0];
+  wider_squared_radii_ = radii[1];
+}
 
-  const auto real_radii = squared_radii(reals, {k.precision_recall, k.density_coverage});
-  const Tensor fake_radii = squared_radii(fakes, {k.precision_recall})[0];
+ManifoldMetrics RealManifold::metrics_of(const Tensor& generated) const {
+  require_features(generated);
+  require_same_space(points_, generated);
+  require_neighbors(generated.size(0), k_);
+  const Cloud reals = cloud_of(points_);
+  const Cloud fakes = finite_cloud_of(generated.to(torch::kCPU, torch::kDouble) - middle_);
+  const Tensor fake_radii = squared_radii(fakes, {k_.precision_recall})[0];
   Tensor precise = torch::zeros({fakes.size()}, torch::kBool);
   std::vector<Tensor> recalled, covered;
   int64_t memberships = 0;
@@ -93,16 +111,23 @@ ManifoldMetrics manifold_metrics(const Tensor& real, const Tensor& generated, co
     const auto within = [&](const Tensor& radii) {
       return squares.le(radii.narrow(0, first, squares.size(0)).unsqueeze(1));  // (A, M)
     };
-    precise.logical_or_(within(real_radii[0]).any(/*dim=*/0));
+    precise.logical_or_(within(squared_radii_).any(/*dim=*/0));
     recalled.push_back(squares.le(fake_radii).any(/*dim=*/1));
-    const Tensor members = within(real_radii[1]).sum(/*dim=*/1);
+    const Tensor members = within(wider_squared_radii_).sum(/*dim=*/1);
     memberships += members.sum().item<int64_t>();
     covered.push_back(members.gt(0));
   });
   return {.precision = share(precise),
           .recall = share(torch::cat(recalled)),
-          .density = static_cast<double>(memberships) / static_cast<double>(k.density_coverage * fakes.size()),
+          .density = static_cast<double>(memberships) / static_cast<double>(k_.density_coverage * fakes.size()),
           .coverage = share(torch::cat(covered))};
+}
+
+ManifoldMetrics manifold_metrics(const Tensor& real, const Tensor& generated, const NeighborCounts& k) {
+  require_features(real);
+  require_features(generated);
+  require_same_space(real, generated);
+  return RealManifold(real, k).metrics_of(generated);
 }
 
 double expected_coverage(int64_t real, int64_t generated, int64_t k) {

@@ -21,8 +21,8 @@ struct NeighborCounts {
 struct ManifoldMetrics {
   double precision = 0.0;  ///< generated points in the sphere of any real one (Kynkaanniemi et al., 2019, eq. 2)
   double recall = 0.0;     ///< real points in the sphere of any generated one
-  double density =
-      0.0;  ///< real spheres that a generated point is in, over k; may exceed 1 (Naeem et al., 2020, sec. 3)
+  /// Real spheres that a generated point is in, over k; may exceed 1 (Naeem et al., 2020, sec. 3).
+  double density = 0.0;
   double coverage = 0.0;  ///< real spheres with a generated point in them (there)
 };
 
@@ -33,6 +33,20 @@ struct ManifoldMetrics {
 /// neighbors are asked for, RunError for features that are not finite.
 ManifoldMetrics manifold_metrics(const Tensor& real, const Tensor& generated, const NeighborCounts& k = {});
 
+/// The same with one set of real points for many of generated ones: the spheres around the real ones, a third of the
+/// work, are computed once.
+class RealManifold final {
+ public:
+  explicit RealManifold(const Tensor& real, const NeighborCounts& k = {});
+  ManifoldMetrics metrics_of(const Tensor& generated) const;
+
+ private:
+  NeighborCounts k_;
+  Tensor middle_;  ///< (F) that all points are centered at: small norms, small rounding errors
+  Tensor points_;  ///< (N, F), centered
+  Tensor squared_radii_, wider_squared_radii_;  ///< (N) of either count of neighbors
+};
+
 /// What coverage is on average when both sets are drawn from one density, of whatever dimension: the chance that of the
 /// k nearest neighbors a real point has in both sets one or more are generated,
 /// 1 - (N-1)...(N-k) / ((M+N-1)...(M+N-k)) (Naeem et al., 2020, sec. 3).
@@ -40,8 +54,8 @@ double expected_coverage(int64_t real, int64_t generated, int64_t k);
 
 /// The nearest of some points to each query.
 struct Nearest {
-  Tensor
-      index;  ///< (B) int64, row of the points; of several equally near (to rounding, exactly for integers) the first
+  /// (B) int64, row of the points; of several equally near (to rounding, exactly for integers) the first.
+  Tensor index;
   Tensor distance;  ///< (B) float64, Euclidean, in units of the points; exactly zero for a copy
 };
 

@@ -44,8 +44,10 @@ std::unique_ptr<SampleMetrics> real_data(const LoadedModel& loaded, const Datase
   if (sample_metrics_of(options).empty()) return nullptr;
   if (!loaded.model.can.sample) refuse(loaded, "draws no samples of images or vectors");
   const Progress progress = [](const std::string& what) { fmt::print(stderr, "{}\n", what); };
+  const Split split = options.split.value_or(default_split(dataset));
+  dataset.require(split);  // before a classifier is trained
   return std::make_unique<SampleMetrics>(
-      dataset, options.split.value_or(default_split(dataset)), options.samples,
+      dataset, split, options.samples,
       features_for(loaded.config.data, dataset, DataPlaces::from_environment(), progress, inception, loaded.device));
 }
 

@@ -98,7 +98,41 @@ TEST_CASE("the floor is validation data, or training data where there is too lit
   CHECK(named(held_out, "frechet").value ==
         named(real.of(dataset.validation.x.narrow(0, 0, 100), kAll), "frechet").value);
   CHECK(named(seen, "frechet").detail.find("200 training examples against") != std::string::npos);
-  CHECK(named(seen, "copies").value == 1.0);
+  // Training examples are their own copies, so these are never asked.
+  CHECK(named(seen, "copies").value == 0.0);
+  CHECK(named(seen, "copies").n == 120);
+  CHECK_THAT(named(seen, "copies").detail, Catch::Matchers::Contains("120 validation examples"));
+  dataset.validation.x = Tensor();
+  CHECK_FALSE(has(metrics_of(dataset).floor(100, kAll), "copies"));
+  // Nor are examples compared with themselves.
+  const SampleMetrics of_train(dataset, Split::train, 200, {raw_features(dataset.spec)});
+  CHECK(named(of_train.floor(200, {"frechet"}), "frechet").n == 100);
+  CHECK(named(of_train.floor(200, {"frechet"}), "frechet").value > 1e-6);
+  CHECK(SampleMetrics(dataset, Split::train, 300, {raw_features(dataset.spec)}).floor(200, kAll).empty());
+}
+
+TEST_CASE("samples that are not finite, or too large for any number, are marked", "[evaluation]") {
+  const Dataset dataset = open(EightGaussiansConfig{}, DataPlaces{});
+  const SampleMetrics real(dataset, Split::test, 500, {raw_features(dataset.spec)});
+  Tensor samples = dataset.test.x.narrow(0, 0, 100).clone();
+  samples[3][1] = NAN;
+  const auto spoiled = real.of(samples, kAll);
+  CHECK(spoiled.size() == real.of(dataset.test.x.narrow(0, 0, 100), kAll).size());
+  for (const Metric& metric : spoiled) {
+    INFO(metric.name);
+    CHECK(std::isnan(metric.value));
+    CHECK_THAT(metric.detail, Catch::Matchers::Contains("not finite"));
+  }
+  const auto huge = real.of(torch::full({100, 2}, 3e38f), kAll);
+  CHECK(std::isnan(named(huge, "kernel").value));
+  CHECK_FALSE(named(huge, "kernel").detail.empty());
+  CHECK(named(huge, "modes").value == 0);
+}
+
+TEST_CASE("a split that is not there is refused", "[evaluation]") {
+  Dataset dataset = tiny::images(256, 30);
+  dataset.test.x = Tensor();
+  CHECK_THROWS_AS(SampleMetrics(dataset, Split::test, 10, {raw_features(dataset.spec)}), UsageError);
 }
 
 TEST_CASE("copies of training examples are found, and shown beside them", "[evaluation]") {
