@@ -29,5 +29,6 @@ bool is_utf8(const std::string& text) {
 }
 
 Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json finite_or_null(const std::optional<double>& value) { return value ? finite_or_null(*value) : Json(nullptr); }
 
 }  // namespace genzoo

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 namespace genzoo {
@@ -16,7 +17,8 @@ Json parse_json(const std::string& text, const std::string& where);
 /// Whether a text may stand in JSON, in metadata and in a config.
 bool is_utf8(const std::string& text);
 
-/// A number for JSON: null when it is not finite (JSON has no NaN).
+/// A number for JSON: null when there is none or it is not finite (JSON has no NaN).
 Json finite_or_null(double value);
+Json finite_or_null(const std::optional<double>& value);
 
 }  // namespace genzoo

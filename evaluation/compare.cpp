@@ -9,10 +9,14 @@
 #include <iterator>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
+#include <tuple>
+#include <utility>
 
 #include "core/version.h"
 #include "evaluation/comparison_folder.h"
+#include "evaluation/comparison_notes.h"
 #include "evaluation/contestants.h"
 #include "evaluation/evaluate.h"
 #include "evaluation/exhibits.h"
@@ -36,7 +40,6 @@ namespace fs = std::filesystem;
 constexpr int64_t kTimedSamples = 64;      // drawn to time a sampler
 constexpr int64_t kSampleCountStep = 500;  // a lowered count is a multiple of it
 constexpr int64_t kFewestSamples = 500;
-constexpr double kBudgetTolerance = 0.1;  // of the seconds; beyond it the report says so
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -66,8 +69,9 @@ class Comparing final {
     const ExitCode code = train_contestants(contestants_, request_, *folder_);
     if (code != ExitCode::done) return code;
     decide_samples();
-    write_report(everything(), request_.out);
-    return ExitCode::done;
+    const Comparison comparison = everything();
+    write_report(comparison, request_.out);
+    return all_diverged(comparison) ? ExitCode::diverged : ExitCode::done;
   }
 
  private:
@@ -110,6 +114,10 @@ class Comparing final {
         throw UsageError(
             fmt::format("--external {}: there is another model of that name; give it one of its own", e.name));
       }
+      if (data().spec.kind == DataKind::tokens) {
+        throw UsageError(
+            fmt::format("--external {}: the data are text; external samples are of images or vectors", e.name));
+      }
       read_external_samples(e, data().spec);
       if (!e.log_prob.empty()) read_external_likelihood(e, data(), split_, request_.examples);
     }
@@ -136,16 +144,12 @@ class Comparing final {
                            {"unit", unit_name(e.unit)},
                            {"kind", kind_name(e.kind)}});
     }
-    return {{"inputs", inputs},
-            {"externals", externals},
-            {"budget", describe(request_.budget)},
-            {"seeds", request_.seeds},
-            {"samples", request_.samples},
-            {"sampling_seconds", request_.sampling_seconds},
-            {"k", request_.k},
-            {"examples", request_.examples},
-            {"threads", request_.threads},
-            {"inception", request_.inception.empty() ? "" : sha256_of_file(request_.inception)}};
+    Json asked = {
+        {"inputs", inputs},        {"externals", externals},        {"budget", describe(request_.budget)},
+        {"seeds", request_.seeds}, {"samples", request_.samples},   {"sampling_seconds", request_.sampling_seconds},
+        {"k", request_.k},         {"examples", request_.examples}, {"threads", request_.threads}};
+    if (!request_.inception.empty()) asked["inception"] = sha256_of_file(request_.inception);
+    return asked;
   }
 
   LoadedModel load(const Contestant& c, const Training& training) {
@@ -154,28 +158,50 @@ class Comparing final {
 
   /// A training that left nothing to measure: it diverged before its first checkpoint.
   static bool is_lost(const Contestant& c, const Training& training) {
-    return c.to_train && RunFolder(training.run).checkpoint_steps().empty();
+    if (!c.to_train || !RunFolder(training.run).checkpoint_steps().empty()) return false;
+    const std::string status = summarize_run(training.run).status;
+    if (status == "diverged") return true;
+    throw RunError(
+        fmt::format("{}: its training is {} and it has no checkpoints; remove the folder, and the same "
+                    "command trains it anew",
+                    training.run.string(), status));
+  }
+
+  /// A training with weights; nullptr when all were lost.
+  static const Training* first_measurable(const Contestant& c) {
+    const auto found = std::ranges::find_if(c.trainings, [&](const Training& t) { return !is_lost(c, t); });
+    return found == c.trainings.end() ? nullptr : &*found;
   }
 
   /// One count for all: what was asked, or what the slowest sampler draws in the time allowed.
   void decide_samples() {
     if (data().spec.kind == DataKind::tokens || folder_->decided("samples")) return;
     int64_t count = request_.samples;
+    std::string why;
+    const auto lower = [&](int64_t to, const std::string& because) {
+      if (to >= count) return;
+      count = to;
+      why = because;
+      tell(fmt::format("{}: {} samples of each model", because, count));
+    };
     for (const Contestant& c : contestants_) {
-      if (is_lost(c, c.trainings[0])) continue;
-      const LoadedModel loaded = load(c, c.trainings[0]);
+      const Training* training = first_measurable(c);
+      if (!training) continue;
+      const LoadedModel loaded = load(c, *training);
       if (!loaded.model.can.sample) continue;
       const auto start = std::chrono::steady_clock::now();
       draw_samples(loaded.model, kTimedSamples, 0, Purpose::sample, {}, loaded.device);
       const double rate = kTimedSamples / seconds_since(start);
       const auto affordable = static_cast<int64_t>(rate * request_.sampling_seconds);
       if (affordable >= count) continue;
-      count = std::min(count, std::max(kFewestSamples, affordable / kSampleCountStep * kSampleCountStep));
-      tell(fmt::format("{} draws {:.0f} samples a second: {} samples of each model", c.name, rate, count));
+      lower(std::max(kFewestSamples, affordable / kSampleCountStep * kSampleCountStep),
+            fmt::format("{} draws {:.0f} samples a second, for {} s", c.name, rate, request_.sampling_seconds));
     }
     for (const ExternalSource& e : request_.externals) {
-      count = std::min(count, read_external_samples(e, data().spec).size(0));
+      const int64_t given = read_external_samples(e, data().spec).size(0);
+      lower(given, fmt::format("{} gives {} samples", e.name, given));
     }
+    folder_->note("samples", why);
     folder_->decide("samples", count);
   }
 
@@ -194,8 +220,8 @@ class Comparing final {
 
   /// What was measured by another program is measured again.
   static std::string measured_by(const std::string& weights) {
-    return fmt::format("{} by {} {} {} {}", weights, program_version(), git_commit(), libtorch_version(),
-                       build_description());
+    static const std::string program = sha256_of_file("/proc/self/exe");  // a commit does not tell of what is not in it
+    return fmt::format("{} by {}, LibTorch {}, {}", weights, program, libtorch_version(), build_description());
   }
 
   Protocol protocol() const {
@@ -209,12 +235,14 @@ class Comparing final {
     if (is_lost(c, training)) return lost_run(c, training);
     const LoadedModel loaded = load(c, training);
     const std::string digest = measured_by(state_digest(module_state(*loaded.model.module)));
-    if (auto known = folder_->measured(c.name, training.seed, digest)) return *known;
-    tell(fmt::format("measuring {}, seed {}", c.name, training.seed));
-    ComparedRun run = measure_run(loaded, data_.of(c.config), real_for(c), protocol());
-    run.stopped_by = stopped_by(c, loaded);
-    folder_->keep(c.name, training.seed, digest, run);
-    return run;
+    std::optional<ComparedRun> run = folder_->measured(c.name, training.seed, digest);
+    if (!run) {
+      tell(fmt::format("measuring {}, seed {}", c.name, training.seed));
+      run = measure_run(loaded, data_.of(c.config), real_for(c), protocol());
+      folder_->keep(c.name, training.seed, digest, *run);
+    }
+    std::tie(run->ending, run->stopped_by) = ending_of(c, loaded);  // no matter of weights
+    return *run;
   }
 
   /// A training without a single checkpoint has a row all the same.
@@ -222,6 +250,7 @@ class Comparing final {
     ComparedRun run;
     run.path = training.run;
     run.seed = training.seed;
+    run.ending = Ending::diverged;
     run.stopped_by = "diverged before its first checkpoint";
     run.evaluation = {.run = run.path,
                       .model = c.config.model.name,
@@ -234,17 +263,17 @@ class Comparing final {
     return run;
   }
 
-  /// Why the training ended where it did.
-  std::string stopped_by(const Contestant& c, const LoadedModel& loaded) const {
+  /// How far the training came, and why it ended there.
+  std::pair<Ending, std::string> ending_of(const Contestant& c, const LoadedModel& loaded) const {
     const std::string status = loaded.run.empty() ? "" : summarize_run(loaded.run).status;
-    if (status == "diverged") return fmt::format("diverged after step {}", loaded.step);
+    if (status == "diverged") return {Ending::diverged, fmt::format("diverged after step {}", loaded.step)};
     const int64_t steps = loaded.config.train.steps;
     if (loaded.step < steps) {
-      return fmt::format("unfinished, step {} of {}{}", loaded.step, steps, status.empty() ? "" : ": " + status);
+      return {Ending::unfinished,
+              fmt::format("unfinished, step {} of {}{}", loaded.step, steps, status.empty() ? "" : ": " + status)};
     }
-    if (!c.to_train) return "its config's steps";
-    return std::holds_alternative<OwnSteps>(request_.budget) ? "its config's steps"
-                                                             : "budget of " + describe(request_.budget);
+    const bool own = !c.to_train || std::holds_alternative<OwnSteps>(request_.budget);
+    return {Ending::complete, own ? "its config's steps" : "budget of " + describe(request_.budget)};
   }
 
   ComparedModel exhibit(const Contestant& c) {
@@ -252,21 +281,22 @@ class Comparing final {
     model.name = c.name;
     model.family = c.config.model.name;
     model.dataset = data().spec.dataset;
+    model.given = !c.to_train;
     for (const Training& t : c.trainings) model.runs.push_back(measure(c, t));
     const Dataset& dataset = data_.of(c.config);
-    // The losses of models with a likelihood are counted alike by all who treat the data alike; others are their own.
+    // Losses that are minus a log-likelihood are counted alike by all who treat the data alike; others are their own.
     const AnyModel built = make_model(c.config.model, dataset.spec, /*seed=*/0);
-    if (built.can.likelihood.kind)
+    if (built.can.likelihood.kind && built.can.likelihood.is_loss)
       model.loss_unit = dataset.spec.kind == DataKind::tokens ? "nats/" + dataset.spec.token_unit
                                                               : fmt::format("nats of {}", treatment_of(dataset.spec));
     for (const auto& note : model.runs[0].evaluation.notes) model.notes.push_back(note);
     for (const ComparedRun& run : model.runs) {
-      if (run.stopped_by.starts_with("unfinished") || run.stopped_by.starts_with("diverged")) {
-        model.notes.push_back(fmt::format("seed {}: {}", run.seed, run.stopped_by));
-      }
+      if (run.ending == Ending::complete) continue;
+      model.notes.push_back(fmt::format("seed {}: {}", run.seed, run.stopped_by));
     }
-    if (is_lost(c, c.trainings[0])) return model;
-    const LoadedModel loaded = load(c, c.trainings[0]);
+    const Training* shown = first_measurable(c);
+    if (!shown) return model;
+    const LoadedModel loaded = load(c, *shown);
     model.config = write_config(loaded.config);
     add_exhibits(loaded, dataset, split_, real_for(c), model);
     return model;
@@ -298,8 +328,7 @@ class Comparing final {
       run.evaluation.metrics.push_back(
           external_likelihood(source, dataset).metric("as its author computed it, not checked"));
     }
-    const SampleMetricNames wanted(std::begin(kSampleMetricNames), std::end(kSampleMetricNames));
-    std::ranges::move(real.of(samples, wanted), std::back_inserter(run.evaluation.metrics));
+    std::ranges::move(real.of(samples, all_sample_metrics()), std::back_inserter(run.evaluation.metrics));
     model.runs.push_back(std::move(run));
     add_sample_exhibits(samples, dataset.spec, real, model);
     return model;
@@ -321,43 +350,24 @@ class Comparing final {
     comparison.spec = data().spec;
     for (const Contestant& c : contestants_) comparison.models.push_back(exhibit(c));
     for (const ExternalSource& e : request_.externals) comparison.models.push_back(exhibit(e));
-    const SampleMetricNames all(std::begin(kSampleMetricNames), std::end(kSampleMetricNames));
     for (const auto& [treatment, real] : real_) {
-      std::ranges::move(real->floor(*folder_->decided("samples"), all), std::back_inserter(comparison.floors));
+      std::ranges::move(real->floor(*folder_->decided("samples"), all_sample_metrics()),
+                        std::back_inserter(comparison.floors));
     }
     comparison.real = real_exhibit(data(), split_);
     comparison.protocol = told_protocol();
-    add_budget_notes(comparison);
+    comparison.notes = training_notes(comparison, request_.budget);
     const int64_t drawn = folder_->decided("samples").value_or(request_.samples);
     if (drawn < request_.samples && data().spec.kind != DataKind::tokens) {
-      comparison.notes.push_back(
-          fmt::format("sample metrics rest on {} samples of each model, not {}: the slowest sampler takes {} s for as "
-                      "many, or an external model gave no more",
-                      drawn, request_.samples, request_.sampling_seconds));
+      comparison.notes.push_back(fmt::format("sample metrics rest on {} samples of each model, not {}: {}", drawn,
+                                             request_.samples, folder_->noted("samples")));
     }
     return comparison;
   }
 
-  /// A budget in seconds is kept by steps that were timed once; on a busy machine they take another time.
-  void add_budget_notes(Comparison& comparison) const {
-    const auto* budget = std::get_if<SecondsBudget>(&request_.budget);
-    if (!budget) return;
-    comparison.notes.push_back("the budget is of updates alone; validation, sampling and saving come on top of it");
-    for (const ComparedModel& model : comparison.models) {
-      RunningMean seconds;
-      for (const ComparedRun& run : model.runs) {
-        if (run.costs && run.costs->training_seconds > 0) seconds.add(run.costs->training_seconds);
-      }
-      if (seconds.count() == 0 || std::abs(seconds.mean() / budget->seconds - 1) < kBudgetTolerance) continue;
-      comparison.notes.push_back(
-          fmt::format("{} took {:.0f} s of training on average, with a budget of {} s: its steps "
-                      "were timed when the machine was busier or idler",
-                      model.name, seconds.mean(), budget->seconds));
-    }
-  }
-
   Json told_protocol() {
     const DataSpec& spec = data().spec;
+    const int64_t held_out = data().count(split_);
     Json spaces = Json::array();
     for (const auto& [treatment, real] : real_) {
       for (const auto& space : real->feature_spaces()) spaces.push_back(space);
@@ -366,7 +376,7 @@ class Comparing final {
                  {"data_spec", spec.describe()},
                  {"split", kSplitNames[static_cast<int>(split_)]},
                  {"trained_on", data().count(Split::train)},
-                 {"evaluated_on", request_.examples > 0 ? request_.examples : data().count(split_)},
+                 {"evaluated_on", request_.examples > 0 ? std::min(request_.examples, held_out) : held_out},
                  {"samples", folder_->decided("samples").value_or(0)},
                  {"feature_spaces", spaces},
                  {"k", request_.k},

@@ -38,7 +38,7 @@ struct CompareRequest {
 /// Writes report.html, report.md, results.json, results.csv and grids.png into `out`. The same request on the same
 /// folder goes on where it stopped and repeats nothing that is done. Throws UsageError before anything is trained:
 /// inputs of different data sets, a folder with something else in it. A training that diverges is a marked row. Returns
-/// the signal's code when one stopped a training.
+/// the signal's code when one stopped a training, ExitCode::diverged when no training came through.
 ExitCode compare(const CompareRequest& request);
 
 }  // namespace genzoo

@@ -43,21 +43,15 @@ std::string incomparable(const ComparedModel& model, const Column& column) {
   return "";
 }
 
-bool diverged(const ComparedRun& run) { return run.stopped_by.starts_with("diverged"); }
-
 /// Why no seed of a model has a number in the column.
 std::string why_missing(const ComparedModel& model, const Column& column) {
   if (model.runs.empty()) return "no finished run";
-  const std::string none = "has no " + column.name;
   for (const ComparedRun& run : model.runs) {
     const auto found = run.evaluation.missing.find(column.name);
     if (found != run.evaluation.missing.end()) return found->second;
-    for (const std::string& note : run.evaluation.notes) {
-      if (note.find(none) != std::string::npos) return note;
-    }
   }
   if (std::string why = incomparable(model, column); !why.empty()) return why;
-  if (std::ranges::all_of(model.runs, diverged)) return model.runs.front().stopped_by;
+  if (std::ranges::all_of(model.runs, has_diverged)) return model.runs.front().stopped_by;
   if (model.external) return "not given, and samples alone do not tell";
   return "not measured";
 }
@@ -71,18 +65,25 @@ std::string why_not_finite(const ComparedModel& model, const ComparedRun& run, c
 /// A training that diverged and left nothing to measure spoils what the other seeds have; empty when there is none.
 std::string why_lost(const ComparedModel& model) {
   for (const ComparedRun& run : model.runs) {
-    if (run.evaluation.metrics.empty() && diverged(run)) {
+    if (run.evaluation.metrics.empty() && has_diverged(run)) {
       return fmt::format("seed {} was lost: {}", run.seed, run.stopped_by);
     }
   }
   return "";
 }
 
+bool is_complete(const ComparedModel& model) { return incomplete_in_words(model).empty(); }
+
 /// Bounds and estimates that stand in one cell, when runs differ in them.
 std::string kinds_of(const std::set<std::string>& kinds) { return fmt::format("{}", fmt::join(kinds, ", ")); }
 
-/// Why two models that have numbers have no test.
+/// Why two models that have numbers have no test; empty when they have.
 std::string why_untested(const ComparedModel& a, size_t seeds_a, const ComparedModel& b, size_t seeds_b) {
+  for (const ComparedModel* model : {&a, &b}) {
+    if (const std::string half = incomplete_in_words(*model); !half.empty()) {
+      return fmt::format("{}: {}", model->name, half);
+    }
+  }
   if (seeds_a < 2 && seeds_b < 2) return "one training seed of each: chance is unknown";
   if (seeds_a < 2 || seeds_b < 2) {
     return fmt::format("one training seed of {}: chance is unknown", seeds_a < 2 ? a.name : b.name);
@@ -104,7 +105,8 @@ Verdict verdict_of(const ComparedModel& a, const ComparedModel& b, const Column&
                   .corrected_p = {},
                   .effect = hedges_g(values_a, values_b),
                   .better = ""};
-  if (const auto test = welch_test(values_a, values_b)) {
+  const auto test = welch_test(values_a, values_b);
+  if (test && is_complete(a) && is_complete(b)) {
     verdict.t = test->t;
     verdict.degrees_of_freedom = test->degrees_of_freedom;
     verdict.p = test->p;
@@ -114,8 +116,18 @@ Verdict verdict_of(const ComparedModel& a, const ComparedModel& b, const Column&
   return verdict;
 }
 
+/// Whether all that a column knows of a model is a bound or an estimate.
+bool rests_on_bound(const Comparison& comparison, const std::string& name, const Column& column) {
+  const auto model = std::ranges::find(comparison.models, name, &ComparedModel::name);
+  if (model == comparison.models.end()) return false;
+  const std::string kind = cell_of(*model, column).kind;
+  // Only of likelihoods a kind is told. A divergence and a likelihood of no kind are not known to be exact.
+  if (kind.empty()) return column.name == "divergence" || column.name == "likelihood";
+  return kind != "exact";
+}
+
 /// Corrects the tests of one column, and decides.
-void decide(std::vector<Verdict>& verdicts, double level) {
+void decide(const Comparison& comparison, std::vector<Verdict>& verdicts, double level) {
   std::vector<Verdict*> tested;
   std::vector<double> p;
   for (Verdict& verdict : verdicts) {
@@ -129,13 +141,28 @@ void decide(std::vector<Verdict>& verdicts, double level) {
     verdict.corrected_p = corrected[i];
     if (corrected[i] >= level) continue;
     const bool a_is_lower = verdict.difference < 0;
-    verdict.better = a_is_lower == (verdict.column.better == Better::lower) ? verdict.a : verdict.b;
+    const bool a_is_better = a_is_lower == (verdict.column.better == Better::lower);
+    verdict.better = a_is_better ? verdict.a : verdict.b;
+    verdict.of_bounds = rests_on_bound(comparison, a_is_better ? verdict.b : verdict.a, verdict.column);
   }
 }
 
-Json or_null(const std::optional<double>& value) { return value ? finite_or_null(*value) : Json(); }
-
 }  // namespace
+
+bool has_diverged(const ComparedRun& run) { return run.ending == Ending::diverged; }
+
+std::string incomplete_in_words(const ComparedModel& model) {
+  const auto count = [&](Ending ending) { return std::ranges::count(model.runs, ending, &ComparedRun::ending); };
+  const auto diverged = count(Ending::diverged), unfinished = count(Ending::unfinished);
+  const auto of = model.runs.size();
+  std::vector<std::string> parts;
+  const auto add = [&](auto number, const char* what) {
+    if (number > 0) parts.push_back(of > 1 ? fmt::format("{} of {} seeds {}", number, of, what) : what);
+  };
+  add(diverged, "diverged");
+  add(unfinished, "unfinished");
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
 
 std::string Column::title() const {
   std::string text = unit.empty() ? name : fmt::format("{}, {}", name, unit);
@@ -156,7 +183,7 @@ std::vector<Column> columns_of(const Comparison& comparison) {
     }
   }
   // Likelihoods first; then those of one treatment or extractor side by side, in the order of the first of them.
-  const auto is_likelihood = [](const Column& column) { return column.name == "likelihood"; };
+  const auto is_likelihood = [](const Column& column) { return column.name == "likelihood" || column.name == "bound"; };
   const auto others = std::ranges::stable_partition(columns, is_likelihood);
   const auto side_by_side = [](auto part) {
     std::vector<std::string> order;
@@ -225,35 +252,10 @@ std::vector<Verdict> verdicts_of(const Comparison& comparison, double level) {
         verdicts.push_back(verdict_of(models[i], models[j], column));
       }
     }
-    decide(verdicts, level);
+    decide(comparison, verdicts, level);
     all.insert(all.end(), verdicts.begin(), verdicts.end());
   }
   return all;
-}
-
-Json Costs::to_json() const {
-  return {{"parameters", parameters},
-          {"training_flops", finite_or_null(training_flops)},
-          {"steps", steps},
-          {"training_seconds", finite_or_null(training_seconds)},
-          {"items_per_s", finite_or_null(items_per_s)},
-          {"item", item},
-          {"peak_memory", peak_memory},
-          {"samples_per_s", or_null(samples_per_s)}};
-}
-
-Json ComparedRun::to_json() const {
-  Json json = evaluation.to_json();
-  json["path"] = path;
-  json["seed"] = seed;
-  json["stopped_by"] = stopped_by;
-  json["costs"] = costs ? costs->to_json() : Json();
-  json["curve"] = Json::array();
-  for (const CurvePoint& point : curve) {
-    json["curve"].push_back(
-        {{"step", point.step}, {"seconds", finite_or_null(point.seconds)}, {"loss", finite_or_null(point.loss)}});
-  }
-  return json;
 }
 
 Json Verdict::to_json() const {
@@ -265,13 +267,14 @@ Json Verdict::to_json() const {
           {"difference", finite_or_null(difference)},
           {"seeds_a", seeds_a},
           {"seeds_b", seeds_b},
-          {"t", or_null(t)},
-          {"degrees_of_freedom", or_null(degrees_of_freedom)},
-          {"p", or_null(p)},
-          {"corrected_p", or_null(corrected_p)},
-          {"effect", or_null(effect)},
-          {"verdict", better.empty() ? "undecided" : "decided"},
+          {"t", finite_or_null(t)},
+          {"degrees_of_freedom", finite_or_null(degrees_of_freedom)},
+          {"p", finite_or_null(p)},
+          {"corrected_p", finite_or_null(corrected_p)},
+          {"effect", finite_or_null(effect)},
+          {"verdict", better.empty() || of_bounds ? "undecided" : "decided"},
           {"better", better.empty() ? Json() : Json(better)},
+          {"of_bounds", of_bounds},
           {"why", why}};
 }
 

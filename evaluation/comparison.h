@@ -20,11 +20,14 @@ struct Costs {
   int64_t parameters = 0;
   double training_flops = 0.0;  ///< of all steps; a multiply and an add are two
   int64_t steps = 0;
-  double training_seconds = 0.0;        ///< of updates alone: without validation, sampling and saving
-  double items_per_s = 0.0;             ///< trained on per second
   std::string item;                     ///< "images", "vectors", "tokens"
-  int64_t peak_memory = 0;              ///< bytes, while training
-  std::optional<double> samples_per_s;  ///< drawn, of images and vectors
+  std::optional<double> samples_per_s;  ///< drawn, of images and vectors; timed when it was measured
+  // As the run folder tells; nothing where it does not, or there is only a checkpoint.
+  std::optional<double> training_seconds;  ///< of updates alone: without validation, sampling and saving
+  std::optional<double> items_per_s;       ///< trained on per second
+  std::optional<int64_t> peak_memory;      ///< bytes, of the whole program while training
+  std::string trained_on;                  ///< the device: "cpu, 2 threads"
+  std::string trained_by;                  ///< "genzoo 0.1.0 d86f94ff216d, LibTorch 2.15.0, CPU, AVX512"
   Json to_json() const;
   static Costs from_json(const Json& json);  ///< what to_json() wrote; throws RunError for anything else
 };
@@ -36,6 +39,10 @@ struct CurvePoint {
   double loss = 0.0;     ///< on validation data
 };
 
+/// How far a training came.
+enum class Ending { complete, unfinished, diverged };
+inline constexpr const char* kEndingNames[] = {"complete", "unfinished", "diverged"};
+
 /// One training seed of a model, evaluated.
 struct ComparedRun {
   std::string path;  ///< of its run folder, or of the given file
@@ -43,8 +50,9 @@ struct ComparedRun {
   Evaluation evaluation;
   std::optional<Costs> costs;     ///< nothing of external samples
   std::vector<CurvePoint> curve;  ///< empty where there is no validation loss: of two players, of external samples
-  std::string stopped_by;         ///< "budget of 60 s", "its config's steps", "diverged at step 120"
-  Json to_json() const;           ///< Evaluation::to_json() and the rest
+  Ending ending = Ending::complete;
+  std::string stopped_by;  ///< "budget of 60 s", "its config's steps", "diverged after step 120"
+  Json to_json() const;    ///< Evaluation::to_json() and the rest
   static ComparedRun from_json(const Json& json);  ///< what to_json() wrote; throws RunError for anything else
 };
 
@@ -54,14 +62,16 @@ struct ComparedModel {
   std::string family;  ///< "external" when only samples were given
   std::string dataset;
   bool external = false;
+  bool given = false;             ///< it was trained before, under no budget of this comparison
   std::vector<ComparedRun> runs;  ///< one a training seed, by seed
   std::string config;             ///< YAML as resolved, of the first seed; empty when external
   /// Of the curves, with what it speaks of where models of one unit differ in it: "nats of pixels of 256 levels".
   /// Curves of one text share a chart; empty: a chart of its own.
   std::string loss_unit;
 
-  // Of the first seed. Sample i of each model stands in the same place of every grid. Pictures: uint8 pixels 0 ... 255
-  // (as_pixels of binarized ones), C 1 or 3; `nearest`, `interpolation` and `reconstruction` of vectors are not shown.
+  // Of the first seed that left a checkpoint. Sample i of each model stands in the same place of every grid. Pictures:
+  // uint8 pixels 0 ... 255 (as_pixels of binarized ones), C 1 or 3; `nearest`, `interpolation` and `reconstruction` of
+  // vectors are not shown.
   Tensor samples;                  ///< (n, C, H, W) uint8, or (n, D) float32; undefined: none
   Tensor means;                    ///< (n, C, H, W): means of p(x|z) instead of draws; undefined: there are none
   Tensor nearest;                  ///< (m, C, H, W), m <= n: to samples 0 ... m - 1 the nearest training image
@@ -72,6 +82,11 @@ struct ComparedModel {
 };
 
 inline constexpr int64_t kInterpolationSteps = 8;
+
+bool has_diverged(const ComparedRun& run);
+
+/// "1 of 3 seeds diverged, 1 of 3 seeds unfinished"; empty when all trainings came to their end.
+std::string incomplete_in_words(const ComparedModel& model);
 
 /// Numbers that may be compared with one another, and with no others.
 struct Column {
@@ -103,7 +118,10 @@ struct Verdict {
   std::optional<double> t, degrees_of_freedom, p, corrected_p;  ///< nothing when there is no test, and `why` says why
   std::optional<double> effect;                                 ///< Hedges' g, of the sign of the difference
   std::string better;                                           ///< the better model's name; empty: undecided
-  std::string why = {};                                         ///< "one training seed of ..."; empty when tested
+  /// Of the worse model only a bound or an estimate is known, so it may be the better one: a difference of numbers, not
+  /// of models. What wins is at least as good as its number.
+  bool of_bounds = false;
+  std::string why = {};  ///< "one training seed of ..."; empty when tested
   Json to_json() const;
 };
 
@@ -133,8 +151,11 @@ const Metric* floor_of(const Comparison& comparison, const Column& column);
 /// The models (indices) with the best mean of a column; empty where fewer than two have a number.
 std::vector<size_t> best_of(const Comparison& comparison, const Column& column);
 
+/// Below which corrected p a difference is decided.
+inline constexpr double kLevel = 0.05;
+
 /// Every pair of models that both have a number, column by column. A difference is decided when its corrected p is
-/// below `level`.
-std::vector<Verdict> verdicts_of(const Comparison& comparison, double level = 0.05);
+/// below `level`; of a model with a training that did not come to its end nothing is tested.
+std::vector<Verdict> verdicts_of(const Comparison& comparison, double level = kLevel);
 
 }  // namespace genzoo

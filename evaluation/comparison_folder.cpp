@@ -86,6 +86,15 @@ void ComparisonFolder::decide(const std::string& name, int64_t value) {
   write();
 }
 
+void ComparisonFolder::note(const std::string& name, const std::string& why) {
+  state_["noted"][name] = why;
+  write();
+}
+
+std::string ComparisonFolder::noted(const std::string& name) const {
+  return state_.contains("noted") ? state_["noted"].value(name, "") : "";
+}
+
 fs::path ComparisonFolder::measured_file(const std::string& contestant, int64_t seed) const {
   return out_ / "evaluations" / file_name(contestant) / fmt::format("seed-{}.json", seed);
 }

@@ -25,6 +25,10 @@ class ComparisonFolder final {
   /// What was decided once, under a name: steps of a budget in seconds, the number of samples.
   std::optional<int64_t> decided(const std::string& name) const;
   void decide(const std::string& name, int64_t value);
+
+  /// Why something was decided as it was, kept with it; empty when nothing is known.
+  void note(const std::string& name, const std::string& why);
+  std::string noted(const std::string& name) const;
   const Json& decisions() const { return state_["decided"]; }
 
   /// What was measured of a training with these weights (a digest of them and of who measured). Throws RunError, with

@@ -64,7 +64,7 @@ Score score_examples(const LoadedModel& loaded, const Tensor& x, int64_t k, uint
 /// half a context, each token counted once.
 Score score_text(const LoadedModel& loaded, const std::string& text);
 
-/// Why a model cannot do something, and what it can: "gan has no encoder. It can: sample, decode, interpolate".
+/// Why a model cannot do something, and what it can: "a_model has no encoder; it can: sample, decode, interpolate".
 [[noreturn]] void refuse(const LoadedModel& loaded, const std::string& what, const std::string& why = "");
 
 /// The array `name` of a .safetensors file. Throws UsageError if there is none of that name, RunError if damaged.

@@ -15,8 +15,7 @@
 namespace genzoo {
 namespace {
 
-// --- The network, as a table
-// ------------------------------------------------------------------------------------------
+// --- The network, as a table ---
 
 /// A convolution without bias, batch normalization, and a rectifier.
 struct Convolution {
@@ -108,8 +107,7 @@ std::vector<Block> inception_blocks() {
           {"Mixed_7c.", block_e(Pool::maximum)}};
 }
 
-// --- Its tensors
-// ------------------------------------------------------------------------------------------------------
+// --- Its tensors ---
 
 constexpr const char* kNormalizations[] = {"weight", "bias", "running_mean", "running_var"};
 constexpr double kVarianceFloor = 1e-3;  // added to every variance
@@ -184,8 +182,7 @@ std::map<std::string, Filter> folded(const NamedTensors& tensors, const std::fil
   return filters;
 }
 
-// --- At work
-// ----------------------------------------------------------------------------------------------------------
+// --- At work ---
 
 constexpr int64_t kSide = 299;  // of the pictures that the network takes
 constexpr int64_t kChunk = 16;  // pictures at once: some 0.5 GB
@@ -258,10 +255,10 @@ class Inception final {
   torch::Device device_;
 };
 
-/// torchvision's own network tells 1000 classes apart, the one of published FIDs 1008.
-bool is_of_torchvision(const NamedTensors& tensors) {
+/// The network of published FIDs tells 1008 classes apart, torchvision's own 1000.
+bool is_of_fid(const NamedTensors& tensors) {
   const auto last = tensors.find("fc.weight");
-  return last != tensors.end() && last->second.dim() > 0 && last->second.size(0) == 1000;
+  return last != tensors.end() && last->second.dim() == 2 && last->second.size(0) == 1008;
 }
 
 }  // namespace
@@ -298,17 +295,17 @@ Features inception_features(const std::filesystem::path& weights, const DataSpec
   NamedTensors needed;
   for (const auto& [name, shape] : inception_layout()) needed[name] = std::move(file.tensors.at(name));
   const std::string digest = state_digest(needed);
-  const bool other = is_of_torchvision(file.tensors);
+  const bool fid = is_of_fid(file.tensors);
   const auto network = std::make_shared<const Inception>(folded(needed, weights), device);
   return {
       .name = "inception",
-      .of = fmt::format("inception {}{} of {}", digest.substr(0, kShownDigits), other ? "" : " (FID, KID)",
+      .of = fmt::format("inception {}{} of {}", digest.substr(0, kShownDigits), fid ? " (FID, KID)" : "",
                         treatment_of(spec)),
       .detail = fmt::format("last pooling layer of InceptionV3, weights {} with SHA-256 {}{}", weights.string(), digest,
-                            other ? "; of 1000 classes, so torchvision's and not those of FID and KID" : ""),
+                            fid ? "" : "; without an fc.weight of 1008 classes, so not those of FID and KID"),
       .map = [network](const Tensor& x) { return network->features(x); },
-      .frechet_name = other ? "" : "FID",
-      .kernel_name = other ? "" : "KID"};
+      .frechet_name = fid ? "FID" : "",
+      .kernel_name = fid ? "KID" : ""};
 }
 
 }  // namespace genzoo

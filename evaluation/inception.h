@@ -32,8 +32,9 @@ void require_inception(const std::filesystem::path& weights, const DataSpec& spe
 
 /// The 2048 features of images of 256 levels, grey ones as three equal channels: resized to 299 x 299 bilinearly
 /// without antialiasing, as pytorch-fid does. `map` takes images of any height and width and works in float32 on the
-/// device, a few images at a time. The name is "inception"; `of` and `detail` hold the digest of the weights. With
-/// torchvision's own weights, known by their 1000 classes, distances are not called FID and KID.
+/// device, a few images at a time. The name is "inception"; `of` and `detail` hold the digest of the weights. Only
+/// with weights whose fc.weight is of 1008 classes, as those of published FIDs, distances are called FID and KID;
+/// torchvision's own are of 1000.
 /// Throws as require_inception, and UsageError when weights are not finite.
 Features inception_features(const std::filesystem::path& weights, const DataSpec& spec, torch::Device device);
 

@@ -29,12 +29,17 @@ Costs costs_of(const LoadedModel& loaded, const Dataset& dataset) {
   costs.steps = loaded.step;
   costs.training_flops = estimate.flops_per_step * static_cast<double>(loaded.step);
   costs.item = kItems[static_cast<int>(loaded.spec.kind)];
-  const RunFolder run(loaded.run);
-  costs.training_seconds = loaded.run.empty() ? 0.0 : seconds_logged(run, loaded.step);
+  if (loaded.run.empty()) return costs;
+  const RunSummary summary = summarize_run(loaded.run);
+  costs.peak_memory = summary.peak_memory;
+  costs.trained_on = summary.device;
+  costs.trained_by = summary.program;
+  const double seconds = seconds_logged(RunFolder(loaded.run), loaded.step);
+  if (seconds <= 0) return costs;  // the log tells nothing
   const int64_t items =
       loaded.step * train.accumulate * train.batch_size * std::max<int64_t>(loaded.model.can.context, 1);
-  if (costs.training_seconds > 0) costs.items_per_s = static_cast<double>(items) / costs.training_seconds;
-  if (!loaded.run.empty()) costs.peak_memory = summarize_run(loaded.run).peak_memory.value_or(0);
+  costs.training_seconds = seconds;
+  costs.items_per_s = static_cast<double>(items) / seconds;
   return costs;
 }
 
@@ -58,8 +63,7 @@ void add_sample_metrics(const LoadedModel& loaded, const SampleMetrics& real, in
   const Tensor samples = draw_samples(loaded.model, n, seed, Purpose::sample, {}, loaded.device);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   run.costs->samples_per_s = static_cast<double>(n) / seconds.count();
-  const SampleMetricNames all(std::begin(kSampleMetricNames), std::end(kSampleMetricNames));
-  std::ranges::move(real.of(samples, all), std::back_inserter(run.evaluation.metrics));
+  std::ranges::move(real.of(samples, all_sample_metrics()), std::back_inserter(run.evaluation.metrics));
 }
 
 /// Beside an estimate of several draws the bound that one draw gives: of a VAE the ELBO.

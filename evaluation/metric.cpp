@@ -18,19 +18,19 @@ double number_or_nan(const Json& json) {
 
 }  // namespace
 
+const char* better_name(Better better) { return kBetterNames[static_cast<int>(better)]; }
+
 Json Metric::to_json() const {
   return {{"name", name},
           {"value", finite_or_null(value)},
           {"unit", unit},
           {"kind", kind.empty() ? Json() : Json(kind)},
-          {"stderr", standard_error ? finite_or_null(*standard_error) : Json()},
+          {"stderr", finite_or_null(standard_error)},
           {"n", n},
           {"detail", detail},
           {"of", of},
-          {"better", kBetterNames[static_cast<int>(better)]}};
+          {"better", better_name(better)}};
 }
-
-bool comparable(const Metric& a, const Metric& b) { return a.name == b.name && a.unit == b.unit && a.of == b.of; }
 
 Metric Metric::from_json(const Json& json) try {
   Metric metric;
@@ -43,6 +43,8 @@ Metric Metric::from_json(const Json& json) try {
   metric.detail = json.at("detail");
   metric.of = json.at("of");
   const auto better = std::ranges::find(kBetterNames, json.at("better").get<std::string>());
+  if (better == std::end(kBetterNames))
+    throw RunError("a metric is damaged: 'better' is none of neither, lower, higher");
   metric.better = static_cast<Better>(better - std::begin(kBetterNames));
   return metric;
 } catch (const Json::exception& error) {

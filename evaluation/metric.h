@@ -12,6 +12,7 @@ namespace genzoo {
 
 /// Which way a number gets better.
 enum class Better { neither, lower, higher };
+const char* better_name(Better better);  ///< "neither", "lower", "higher"
 
 /// One measured number.
 struct Metric {
@@ -30,9 +31,6 @@ struct Metric {
   Json to_json() const;
   static Metric from_json(const Json& json);  ///< what to_json() wrote; throws RunError for anything else
 };
-
-/// Whether two numbers may stand in one column.
-bool comparable(const Metric& a, const Metric& b);
 
 /// What is known of one model after one evaluation.
 struct Evaluation {

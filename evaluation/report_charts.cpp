@@ -44,7 +44,7 @@ std::vector<CurvePoint> thinned(const std::vector<CurvePoint>& curve, size_t mos
   return points;
 }
 
-/// "vae ends at 3.45, realnvp at 3.34", of the first seeds.
+/// "a ends at 3.45, b at 3.34", of the first seeds.
 std::string ends_of(const ChartUnit& unit) {
   std::vector<std::string> ends;
   for (const ComparedModel* model : unit.models) {

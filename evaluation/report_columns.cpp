@@ -17,7 +17,8 @@ struct MetricWords {
   const char* words;
 };
 
-constexpr MetricWords kMetrics[] = {{"frechet", "Fréchet distance"},
+constexpr MetricWords kMetrics[] = {{"bound", "bound of one draw"},
+                                    {"frechet", "Fréchet distance"},
                                     {"kernel", "kernel distance"},
                                     {"high_quality", "share of high quality"},
                                     {"reverse_kl", "reverse divergence of modes"},
@@ -37,12 +38,15 @@ bool is_among(std::span<const char* const> names, const std::string& name) {
 
 /// The most digits after the point that a column may have.
 int most_decimals(const Column& column, const std::vector<Cell>& cells) {
+  const bool of_seeds = std::ranges::any_of(cells, [](const Cell& cell) { return cell.standard_error.has_value(); });
+  const int digits = of_seeds ? 6 : 5;  // significant ones
   int most = 6;
   int64_t n = 0;
   for (const Cell& cell : cells) {
     if (!cell.mean) continue;
     n = std::max(n, cell.n);
-    if (*cell.mean != 0) most = std::min(most, 5 - static_cast<int>(std::floor(std::log10(std::abs(*cell.mean)))));
+    if (*cell.mean != 0)
+      most = std::min(most, digits - 1 - static_cast<int>(std::floor(std::log10(std::abs(*cell.mean)))));
   }
   if (is_among(kShares, column.name) && n > 0) {
     most = std::min(most, static_cast<int>(std::ceil(std::log10(static_cast<double>(n)) - 1e-9)));
@@ -116,27 +120,15 @@ std::string cell_text(const Comparison& comparison, const Column& column, const 
 
 bool is_beyond_floor(const Comparison& comparison, const Column& column, const Cell& cell) {
   const Metric* floor = floor_of(comparison, column);
-  if (!floor || !cell.mean) return false;
+  if (!floor || !cell.mean || floor->n != cell.n) return false;  // distances fall with the number of samples
   return column.better == Better::lower ? *cell.mean < floor->value
                                         : column.better == Better::higher && *cell.mean > floor->value;
 }
 
-bool is_of_bounds(const Comparison& comparison, const Verdict& verdict) {
-  if (verdict.better.empty()) return false;
-  const std::string& worse = verdict.better == verdict.a ? verdict.b : verdict.a;
-  const auto model = std::ranges::find(comparison.models, worse, &ComparedModel::name);
-  if (model == comparison.models.end()) return false;
-  const std::string kind = cell_of(*model, verdict.column).kind;
-  // A divergence of no kind rests on a bound; other metrics have none, and need none.
-  const bool of_likelihood = verdict.column.name == "likelihood" || verdict.column.name == "divergence";
-  return of_likelihood && kind != "exact";
-}
-
-bool is_decided(const Comparison& comparison, const std::string& name, const Column& column,
-                const std::vector<Verdict>& verdicts) {
+bool is_decided(const std::string& name, const Column& column, const std::vector<Verdict>& verdicts) {
   return std::ranges::all_of(verdicts, [&](const Verdict& verdict) {
     const bool concerns = is_of(verdict, column) && (verdict.a == name || verdict.b == name);
-    return !concerns || (verdict.better == name && !is_of_bounds(comparison, verdict));
+    return !concerns || (verdict.better == name && !verdict.of_bounds);
   });
 }
 

@@ -19,22 +19,17 @@ std::string group_of(const Column& column);
 std::string heading_of(const Column& column);
 
 /// Digits after the point for all numbers of a column: enough for the smallest error (over seeds; of one seed, the
-/// number's own), at most six significant, and of shares no more than 1/n can tell.
+/// number's own), at most six significant (five of one seed), and of shares no more than 1/n can tell.
 int column_decimals(const Comparison& comparison, const Column& column);
 
 /// The number of a model with its error, in the digits of its column. Needs a cell with a mean.
 std::string cell_text(const Comparison& comparison, const Column& column, const Cell& cell);
 
-/// Whether a number is better than that of real data in the samples' place: no merit by itself.
+/// Whether a number is better than that of as many real examples in the samples' place: no merit by itself.
 bool is_beyond_floor(const Comparison& comparison, const Column& column, const Cell& cell);
 
-/// Whether a decided difference is one of bounds alone: of the worse model only a bound or an estimate is known, so it
-/// may be the better one. What wins is at least as good as its number.
-bool is_of_bounds(const Comparison& comparison, const Verdict& verdict);
-
 /// Whether `name` is decidedly better than every other model that has a number in the column.
-bool is_decided(const Comparison& comparison, const std::string& name, const Column& column,
-                const std::vector<Verdict>& verdicts);
+bool is_decided(const std::string& name, const Column& column, const std::vector<Verdict>& verdicts);
 
 /// Whether any two models were tested in the column.
 bool is_tested(const Column& column, const std::vector<Verdict>& verdicts);

@@ -42,7 +42,7 @@ const std::vector<CostColumn>& cost_columns() {
        [](const Costs& costs) { return costs.samples_per_s; },
        [](double mean, const Costs&) { return fmt::format("{} samples/s", brief(mean)); }},
       {{.text = "peak memory", .note = "while training"},
-       [](const Costs& costs) { return static_cast<double>(costs.peak_memory); },
+       [](const Costs& costs) { return costs.peak_memory ? std::optional<double>(*costs.peak_memory) : std::nullopt; },
        [](double mean, const Costs&) { return bytes_text(std::llround(mean)); }},
   };
   return columns;

@@ -15,10 +15,9 @@ std::string names_of(const std::vector<std::string>& names) {
   return fmt::format("{} and {}", fmt::join(names.begin(), names.end() - 1, ", "), names.back());
 }
 
-/// "decidedly better than a; its number is better than the bound of b, which leaves the models undecided; the lead over
-/// c is undecided".
-std::string lead_of(const Comparison& comparison, const std::string& best, const Column& column,
-                    const std::vector<Verdict>& verdicts) {
+/// "decidedly better than a; decidedly better than what is known of b, but undecided for the models themselves: of that
+/// one only a bound or an estimate is known; the lead over c is undecided".
+std::string lead_of(const std::string& best, const Column& column, const std::vector<Verdict>& verdicts) {
   std::vector<std::string> worse, bounds, undecided;
   for (const Verdict& verdict : verdicts) {
     if (verdict.column.title() != column.title() || (verdict.a != best && verdict.b != best)) continue;
@@ -26,7 +25,7 @@ std::string lead_of(const Comparison& comparison, const std::string& best, const
     if (verdict.better != best) {
       undecided.push_back(other);
     } else {
-      (is_of_bounds(comparison, verdict) ? bounds : worse).push_back(other);
+      (verdict.of_bounds ? bounds : worse).push_back(other);
     }
   }
   std::vector<std::string> parts;
@@ -60,7 +59,7 @@ std::vector<Finding> findings_of(const Comparison& comparison, const std::vector
                                    cell_text(comparison, column, cell));
     if (is_beyond_floor(comparison, column, cell)) text += ", beyond the floor";
     if (!tested) text += ", untested";
-    if (tested && names.size() == 1) text += "; " + lead_of(comparison, names.front(), column, verdicts);
+    if (tested && names.size() == 1) text += "; " + lead_of(names.front(), column, verdicts);
     findings.push_back(
         {group_of(column), metric_words(column.name) + (column.unit.empty() ? "" : ", " + column.unit), text});
   }

@@ -9,7 +9,7 @@ namespace genzoo {
 namespace {
 
 struct Known {
-  const char* name;  ///< of a metric, or the beginning of its name
+  const char* name;  ///< of a metric
   const char* term;
   const char* meaning;
   const char* silence;
@@ -23,6 +23,11 @@ constexpr Known kKnown[] = {
      "unknown gap; an estimate (importance weighting, Burda et al., 2016) is below it in expectation.",
      "It does not say that samples look good, nor the other way round (Theis et al., 2016). In a column of several "
      "kinds, a bound that loses may still belong to the better model; one that wins does win."},
+    {"bound", "Bound of one draw",
+     "What one draw an example gives where a likelihood stands beside it that averages several: of a model with "
+     "latents "
+     "the ELBO (Kingma and Welling, 2014).",
+     "A gap to the likelihood measures how well latents are inferred, not how good the model is."},
     {"divergence", "Divergence",
      "The mean of log p of the data's own density minus log p of the model, on data: an estimate of the "
      "Kullback-Leibler divergence (Kullback and Leibler, 1951); 0 is perfect.",
@@ -51,7 +56,7 @@ constexpr Known kKnown[] = {
      "More than 1 is not better than the data: samples crowd where data are dense."},
     {"coverage", "Coverage", "The share of real data with a sample in their ball (Naeem et al., 2020).",
      "It depends on k and on the number of samples; read it beside the floor."},
-    {"mode", "Modes",
+    {"modes", "Modes",
      "For data with known modes: how many a model's samples reach, and how evenly (Srivastava et al., 2017).",
      "Nothing of the shape within a mode."},
     {"high_quality", "Share of high quality",
@@ -61,9 +66,6 @@ constexpr Known kKnown[] = {
      "The Kullback-Leibler divergence from the data's modes to the histogram of modes that the samples hit; 0 is "
      "even.",
      "Nothing of the shape within a mode."},
-    {"accuracy", "Accuracy of a classifier trained on samples",
-     "How well a classifier that saw only labelled samples of the model labels real data (Ravuri and Vinyals, 2019).",
-     "It rewards what helps to tell classes apart, not all that makes a picture real."},
 };
 
 /// A word of the tables that is no metric.
@@ -104,10 +106,7 @@ bool has_costs(const Comparison& comparison) {
 }
 
 const Known* known_of(const std::string& name) {
-  const auto same = [&](const Known& known) { return name == known.name; };
-  if (const auto found = std::ranges::find_if(kKnown, same); found != std::end(kKnown)) return found;
-  const auto contains = [&](const Known& known) { return name.find(known.name) != std::string::npos; };
-  const auto found = std::ranges::find_if(kKnown, contains);
+  const auto found = std::ranges::find_if(kKnown, [&](const Known& known) { return name == known.name; });
   return found == std::end(kKnown) ? nullptr : found;
 }
 

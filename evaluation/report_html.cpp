@@ -19,7 +19,6 @@
 namespace genzoo {
 namespace {
 
-constexpr double kLevel = 0.05;
 constexpr size_t kMostText = 1200;  // bytes of a text on the page
 constexpr size_t kMostTexts = 3;    // of a model
 
@@ -174,10 +173,10 @@ std::string texts_html(const Comparison& comparison) {
 std::string differences_html(const Comparison& comparison, const std::vector<Verdict>& verdicts) {
   std::string html;
   for (const Column& column : columns_of(comparison)) {
-    const ReportTable table = differences_table(comparison, column, verdicts);
+    const ReportTable table = differences_table(column, verdicts);
     if (table.empty()) continue;
     const auto decided = std::ranges::count_if(verdicts, [&](const Verdict& verdict) {
-      return verdict.column.title() == column.title() && !verdict.better.empty() && !is_of_bounds(comparison, verdict);
+      return verdict.column.title() == column.title() && !verdict.better.empty() && !verdict.of_bounds;
     });
     html += fmt::format("<details{}><summary>{} <span>({} of {} decided)</span></summary>\n{}</details>\n",
                         html.empty() ? " open" : "", escape_html(heading_of(column)), decided, table.rows.size(),
@@ -195,9 +194,10 @@ std::string monitors_html(const Comparison& comparison) {
     html += fmt::format("<h3>{}{}</h3>\n", name_html(model.name),
                         model.external ? "<small class=\"tagged\">external</small>" : "");
     const std::string notes = items_html(notes_of(model));
-    html +=
-        notes.empty() ? "<p class=\"hint\">No warnings.</p>\n" : fmt::format("<ul class=\"notes\">\n{}</ul>\n", notes);
     const ReportTable table = monitors_table(model);
+    const char* quiet = table.empty() ? "Nothing was watched." : "No warnings.";
+    html += notes.empty() ? fmt::format("<p class=\"hint\">{}</p>\n", quiet)
+                          : fmt::format("<ul class=\"notes\">\n{}</ul>\n", notes);
     if (table.empty()) continue;
     html += fmt::format("<details><summary>Losses and monitors <span>({})</span></summary>\n{}</details>\n",
                         table.rows.size(), table_html(table, "Losses and monitors of " + model.name));
@@ -234,7 +234,7 @@ std::string results_html(const Comparison& comparison, const std::vector<Verdict
 }  // namespace
 
 std::string report_html(const Comparison& comparison) {
-  const std::vector<Verdict> verdicts = verdicts_of(comparison, kLevel);
+  const std::vector<Verdict> verdicts = verdicts_of(comparison);
   const std::vector<ReportPicture> samples = sample_pictures(comparison);
   const std::string charts = charts_html(comparison);
   const bool images = comparison.spec.kind == DataKind::images;

@@ -5,28 +5,27 @@
 #include <cmath>
 
 #include "evaluation/report.h"
+#include "evaluation/report_columns.h"
 
 namespace genzoo {
 namespace {
 
-constexpr const char* kBetterNames[] = {"neither", "lower", "higher"};
-
-Json or_null(const std::optional<double>& value) { return value ? finite_or_null(*value) : Json(); }
-
-Json column_json(const Comparison& comparison, const Column& column) {
+Json column_json(const Comparison& comparison, const Column& column, const std::vector<Verdict>& verdicts) {
   Json json = {{"name", column.name},     {"unit", column.unit},
-               {"of", column.of},         {"better", kBetterNames[static_cast<int>(column.better)]},
+               {"of", column.of},         {"better", better_name(column.better)},
                {"title", column.title()}, {"cells", Json::array()}};
   const std::vector<size_t> best = best_of(comparison, column);
   for (size_t i = 0; i < comparison.models.size(); ++i) {
     const Cell cell = cell_of(comparison.models[i], column);
     json["cells"].push_back({{"model", comparison.models[i].name},
-                             {"mean", or_null(cell.mean)},
-                             {"stderr", or_null(cell.standard_error)},
+                             {"mean", finite_or_null(cell.mean)},
+                             {"stderr", finite_or_null(cell.standard_error)},
                              {"seeds", cell.seeds},
                              {"kind", cell.kind.empty() ? Json() : Json(cell.kind)},
                              {"n", cell.n},
-                             {"best", std::ranges::count(best, i) > 0},
+                             {"best_mean", std::ranges::count(best, i) > 0},
+                             {"decidedly_best", best.size() == 1 && best[0] == i &&
+                                                    is_decided(comparison.models[i].name, column, verdicts)},
                              {"why", cell.why}});
   }
   const Metric* floor = floor_of(comparison, column);
@@ -58,7 +57,7 @@ void add_row(std::string& csv, const Row& row, const Metric& metric) {
   const std::string error = metric.standard_error ? fmt::format("{}", *metric.standard_error) : "";
   const std::string n = metric.n > 0 ? std::to_string(metric.n) : "";
   const std::string value = fmt::format("{}", metric.value);
-  const char* better = kBetterNames[static_cast<int>(metric.better)];
+  const char* better = better_name(metric.better);
   bool first = true;
   for (const std::string& text : {row.model, row.family, row.seed, row.split, row.step, metric.name, value, metric.unit,
                                   metric.kind, error, n, metric.of, std::string(better), metric.detail}) {
@@ -77,9 +76,9 @@ void add_costs(std::string& csv, const Row& row, const Costs& costs) {
   add("parameters", static_cast<double>(costs.parameters), "");
   add("training_flops", costs.training_flops, "FLOP");
   add("steps", static_cast<double>(costs.steps), "");
-  add("training_seconds", costs.training_seconds, "s");
-  add("items_per_s", costs.items_per_s, costs.item + "/s");
-  add("peak_memory", static_cast<double>(costs.peak_memory), "bytes");
+  if (costs.training_seconds) add("training_seconds", *costs.training_seconds, "s");
+  if (costs.items_per_s) add("items_per_s", *costs.items_per_s, costs.item + "/s");
+  if (costs.peak_memory) add("peak_memory", static_cast<double>(*costs.peak_memory), "bytes");
   if (costs.samples_per_s) add("samples_per_s", *costs.samples_per_s, "samples/s");
 }
 
@@ -92,8 +91,11 @@ Json report_json(const Comparison& comparison) {
   }
   for (const char* list : {"floors", "columns", "verdicts"}) json[list] = Json::array();
   for (const Metric& floor : comparison.floors) json["floors"].push_back(floor.to_json());
-  for (const Column& column : columns_of(comparison)) json["columns"].push_back(column_json(comparison, column));
-  for (const Verdict& verdict : verdicts_of(comparison)) json["verdicts"].push_back(verdict.to_json());
+  const std::vector<Verdict> verdicts = verdicts_of(comparison);
+  for (const Column& column : columns_of(comparison)) {
+    json["columns"].push_back(column_json(comparison, column, verdicts));
+  }
+  for (const Verdict& verdict : verdicts) json["verdicts"].push_back(verdict.to_json());
   json["notes"] = comparison.notes;
   return json;
 }

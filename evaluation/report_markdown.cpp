@@ -87,7 +87,7 @@ std::string protocol(const Comparison& comparison) {
 std::string differences(const Comparison& comparison, const std::vector<Verdict>& verdicts) {
   std::string tables;
   for (const Column& column : columns_of(comparison)) {
-    const ReportTable table = differences_table(comparison, column, verdicts);
+    const ReportTable table = differences_table(column, verdicts);
     if (!table.empty()) tables += fmt::format("### {}\n\n{}\n", escaped(heading_of(column)), markdown_of(table));
   }
   const std::string untested = list_of(untested_in_words(comparison, verdicts));

@@ -55,7 +55,7 @@ std::string in_words(const Json& value) {
   return parts.empty() ? "none" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
-/// "steps of vae: 1,200", "samples: 5,000"; steps of 0 are those of the config.
+/// "steps of a: 1,200", "samples: 5,000"; steps of 0 are those of the config.
 std::vector<std::string> decisions_in_words(const Json& decided) {
   constexpr std::string_view kSteps = "steps of ";
   std::vector<std::string> lines;
@@ -75,7 +75,7 @@ ProtocolEntry entry_of(const std::string& key, const std::string& what, const Js
   return entry;
 }
 
-/// Whether a note tells already why a metric is missing: "gan has no likelihood: ...".
+/// Whether a note tells already why a metric is missing: "a has no likelihood: ...".
 bool is_told(const std::vector<std::string>& notes, const std::string& name) {
   const std::string none = "has no " + name;
   return std::ranges::any_of(notes, [&](const std::string& note) { return note.find(none) != std::string::npos; });

@@ -46,6 +46,7 @@ TableCell results_cell(const ComparedModel& model, const Cell& cell, int decimal
   } else if (cell.seeds == 1) {
     notes.push_back(model.external ? "one set of samples" : "one seed");
   }
+  if (const std::string half = incomplete_in_words(model); !half.empty()) notes.push_back(half);
   if (tell_count && cell.n > 0) notes.push_back(fmt::format("n = {}", grouped(cell.n)));
   return {.text = with_error(*cell.mean, cell.standard_error, decimals),
           .note = fmt::format("{}", fmt::join(notes, ", "))};
@@ -71,7 +72,7 @@ std::string weights_of(const ComparedModel& model) {
   return fmt::format("{}", fmt::join(words, " and "));
 }
 
-/// "external", "realnvp, 3 seeds, averaged weights".
+/// "external", "flow, 3 seeds, averaged weights".
 std::string origin_of(const ComparedModel& model) {
   if (model.external) return "external";
   const std::string weights = weights_of(model);
@@ -79,9 +80,9 @@ std::string origin_of(const ComparedModel& model) {
                      weights.empty() ? "" : ", ", weights);
 }
 
-TableCell verdict_cell(const Comparison& comparison, const Verdict& verdict) {
+TableCell verdict_cell(const Verdict& verdict) {
   if (verdict.better.empty()) return {.text = "undecided", .note = verdict.why};
-  if (is_of_bounds(comparison, verdict)) {
+  if (verdict.of_bounds) {
     return {.text = fmt::format("the number of {} is better", verdict.better),
             .note = "undecided for the models themselves: the other has only a bound or an estimate"};
   }
@@ -102,7 +103,7 @@ void add_results(const Comparison& comparison, const Column& column, const std::
   }
   const std::vector<size_t> best = best_of(comparison, column);
   for (const size_t i : best) {
-    const bool decided = best.size() == 1 && is_decided(comparison, comparison.models[i].name, column, verdicts);
+    const bool decided = best.size() == 1 && is_decided(comparison.models[i].name, column, verdicts);
     table.rows[i].back().mark = decided ? Mark::best : Mark::leading;
   }
   if (!comparison.floors.empty()) table.rows.back().push_back(floor_cell(floor_of(comparison, column), n, decimals));
@@ -121,8 +122,7 @@ ReportTable results_table(const Comparison& comparison, const std::vector<Verdic
   return table;
 }
 
-ReportTable differences_table(const Comparison& comparison, const Column& column,
-                              const std::vector<Verdict>& verdicts) {
+ReportTable differences_table(const Column& column, const std::vector<Verdict>& verdicts) {
   ReportTable table;
   if (!is_tested(column, verdicts)) return table;
   table.head = {{.text = "pair", .number = false},
@@ -147,7 +147,7 @@ ReportTable differences_table(const Comparison& comparison, const Column& column
                           number(verdict.p, p_text),
                           number(verdict.corrected_p, p_text),
                           number(verdict.effect, brief),
-                          verdict_cell(comparison, verdict)});
+                          verdict_cell(verdict)});
   }
   return table;
 }

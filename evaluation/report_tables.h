@@ -36,7 +36,7 @@ ReportTable results_table(const Comparison& comparison, const std::vector<Verdic
 ReportTable costs_table(const Comparison& comparison);
 
 /// The verdicts of one column; empty where nothing was tested.
-ReportTable differences_table(const Comparison& comparison, const Column& column, const std::vector<Verdict>& verdicts);
+ReportTable differences_table(const Column& column, const std::vector<Verdict>& verdicts);
 
 /// What is measured of a model and ranks nothing: its losses, terms and monitors. Rows are metrics.
 ReportTable monitors_table(const ComparedModel& model);
@@ -45,7 +45,7 @@ ReportTable monitors_table(const ComparedModel& model);
 struct Finding {
   std::string of;    ///< "of pixels of 256 levels", the column's; neighbours share it
   std::string what;  ///< "likelihood, bits/dim"
-  std::string text;  ///< "vae has the best mean, 3.45 ± 0.01; the lead over gan is undecided"
+  std::string text;  ///< "a has the best mean, 3.45 ± 0.01; the lead over b is undecided"
 };
 
 /// One for each column in which two models or more have a number.

@@ -2,6 +2,7 @@
 
 #include <torch/utils.h>
 
+#include "data/images.h"
 #include "data/tokenizer.h"
 
 namespace genzoo {
@@ -12,6 +13,21 @@ std::string text_of(const Choice& data) {
   ExperimentConfig only;
   only.data = data;
   return write_config(only);
+}
+
+/// A split's images as all treatments of them have in common: the stored pixels, or where `bits`, the draw that
+/// binarization makes of them once.
+Tensor images_of(const Dataset& dataset, Split split, bool bits) {
+  const bool grey = dataset.spec.levels > 2 || (dataset.binarize == Binarize::dynamic && split == Split::train);
+  return bits && grey ? binarize_once(dataset[split].x, split) : dataset[split].x;
+}
+
+bool same_examples(const Dataset& a, const Dataset& b, Split split) {
+  if (a[split].y.defined() != b[split].y.defined()) return false;
+  if (a[split].y.defined() && !torch::equal(a[split].y, b[split].y)) return false;
+  if (a.spec.kind != DataKind::images) return torch::equal(a[split].x, b[split].x);
+  const bool bits = a.spec.levels == 2 || b.spec.levels == 2;
+  return torch::equal(images_of(a, split, bits), images_of(b, split, bits));
 }
 
 /// The text of a split.
@@ -36,8 +52,7 @@ bool same_data(const Dataset& a, const Dataset& b) {
     if (!a.has(split)) continue;
     if (a.spec.kind == DataKind::tokens) {
       if (text_of(a, split) != text_of(b, split)) return false;
-    } else if (a.count(split) != b.count(split) || a[split].y.defined() != b[split].y.defined() ||
-               (a[split].y.defined() && !torch::equal(a[split].y, b[split].y))) {
+    } else if (a.count(split) != b.count(split) || !same_examples(a, b, split)) {
       return false;
     }
   }

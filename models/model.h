@@ -45,7 +45,8 @@ enum class LikelihoodKind { exact, lower_bound, estimate };
 /// Whether a model has a likelihood of its data, and of which kind.
 struct LikelihoodClaim {
   std::optional<LikelihoodKind> kind;
-  std::string detail;  ///< how it is computed; when there is no kind: why there is none, a sentence
+  std::string detail;   ///< how it is computed; when there is no kind: why there is none, a sentence
+  bool is_loss = true;  ///< the loss in evaluation mode is minus this, in nats: losses of such models compare
 };
 
 /// How samples are drawn.

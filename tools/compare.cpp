@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "evaluation/comparison_notes.h"
 #include "tools/output.h"
 #include "tools/verb.h"
 
@@ -39,11 +40,10 @@ CompareRequest request_of(const Arguments& arguments) {
 ExitCode run(const Arguments& arguments) {
   const CompareRequest request = request_of(arguments);
   const ExitCode code = compare(request);
-  if (code == ExitCode::done) {
-    if (!request.quiet) print(fmt::format("report: {}\n", (request.out / "report.html").string()));
-  } else {
-    fmt::print(stderr, "genzoo: stopped; the same command goes on\n");
-  }
+  const bool stopped = code != ExitCode::done && code != ExitCode::diverged;
+  if (stopped) fmt::print(stderr, "genzoo: stopped; the same command goes on\n");
+  if (code == ExitCode::diverged) fmt::print(stderr, "genzoo: {}\n", kAllDiverged);
+  if (!stopped && !request.quiet) print(fmt::format("report: {}\n", (request.out / "report.html").string()));
   return code;
 }
 
@@ -63,16 +63,17 @@ Verb compare_verb() {
       "  --external NAME=samples.safetensors,log_prob=FILE,unit=nats|bits/dim,kind=exact|lower_bound|estimate",
       {
           {"out", Takes::text, "DIR", "the report's folder", nullptr, true},
-          {"budget", Takes::text, "120s|5000steps", "training of each config; without: its own steps"},
+          {"budget", Takes::text, "120s|5000steps",
+           "training of each config; without: its own steps; given runs stay as they are"},
           {"seeds", Takes::integer, "N", "trainings of each config", "3", false,
            Range{1, 1000, false, false, "in [1, 1000]"}},
           {"external", Takes::any_times, "NAME=FILE", "samples of somebody else's model"},
-          {"samples", Takes::integer, "N", "drawn from each model", "10000", false, positive},
-          {"sampling-seconds", Takes::number, "S", "to draw them; a slower model lowers the number for all", "60",
-           false, positive},
+          {"samples", Takes::integer, "N", "drawn from each model, at most", "10000", false, positive},
+          {"sampling-seconds", Takes::number, "S",
+           "a model may take to draw them; one that is slower lowers the number for all", "60", false, positive},
           {"k", Takes::integer, "K", "draws per example for a likelihood that is a bound", "1", false, positive},
-          {"examples", Takes::integer, "N", "only the first of the split, for likelihoods; 0: all", "0", false,
-           non_negative},
+          {"examples", Takes::integer, "N",
+           "only the first of the split, for all but samples; of text: windows; 0: all", "0", false, non_negative},
           {"inception", Takes::text, "FILE",
            "weights of InceptionV3, to measure samples in its features as well: FID, KID; an image takes a core 0.1 s"},
           {"device", Takes::text, "auto|cpu|cuda[:N]", "where models train and run; without: as their configs say"},

@@ -166,7 +166,8 @@ LikelihoodClaim VAEImpl::likelihood() const {
   const char* dequantized = data_.kind == DataKind::images && config_.likelihood == VAELikelihood::gaussian
                                 ? "; pixels dequantized by uniform noise"
                                 : "";
-  return {LikelihoodKind::lower_bound, fmt::format("importance-weighted bound, at k = 1 the ELBO{}", dequantized)};
+  return {LikelihoodKind::lower_bound, fmt::format("importance-weighted bound, at k = 1 the ELBO{}", dequantized),
+          /*is_loss=*/config_.beta == 1 && config_.free_bits == 0};
 }
 
 /// A value on the scale of p(x|z) as the data store it; the nearest they have.

@@ -21,6 +21,7 @@ ComparedRun measured_run() {
   ComparedRun run;
   run.path = "runs/a";
   run.seed = 4;
+  run.ending = Ending::unfinished;
   run.stopped_by = "budget of 60 s";
   run.evaluation = {.run = "runs/a",
                     .model = "m",
@@ -51,11 +52,13 @@ ComparedRun measured_run() {
   run.costs = Costs{.parameters = 5,
                     .training_flops = 1e12,
                     .steps = 7,
-                    .training_seconds = 2.5,
-                    .items_per_s = 100,
                     .item = "images",
+                    .samples_per_s = 3.0,
+                    .training_seconds = 2.5,
+                    .items_per_s = {},
                     .peak_memory = 1 << 20,
-                    .samples_per_s = 3.0};
+                    .trained_on = "cpu, 2 threads",
+                    .trained_by = "genzoo 0.1.0"};
   run.curve = {{1, 0.5, 3.0}, {2, 1.0, 2.0}};
   return run;
 }
@@ -97,6 +100,25 @@ TEST_CASE("what was measured of some weights comes back whole, and of no others"
   CHECK_FALSE(comparison.measured("a (runs/x y)", 4, "other weights"));
   CHECK_FALSE(comparison.measured("a (runs/x y)", 5, "digest"));
   CHECK_FALSE(comparison.measured("a (runs/x_y)", 4, "digest"));
+}
+
+TEST_CASE("a measured run that cannot be is damaged", "[evaluation]") {
+  for (const auto& [key, word] : {std::pair{"/metrics/0/better", "sideways"}, std::pair{"/ending", "happily"}}) {
+    Json json = measured_run().to_json();
+    REQUIRE_NOTHROW(ComparedRun::from_json(json));
+    json[Json::json_pointer(key)] = word;
+    CHECK_THROWS_AS(ComparedRun::from_json(json), RunError);
+  }
+}
+
+TEST_CASE("why something was decided stays beside it", "[evaluation]") {
+  const TempDir folder;
+  {
+    ComparisonFolder comparison(folder / "report", {{"seeds", 1}});
+    CHECK(comparison.noted("samples").empty());
+    comparison.note("samples", "a is slow");
+  }
+  CHECK(ComparisonFolder(folder / "report", {{"seeds", 1}}).noted("samples") == "a is slow");
 }
 
 }  // namespace

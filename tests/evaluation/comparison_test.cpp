@@ -124,9 +124,6 @@ TEST_CASE("a missing number says why", "[evaluation][comparison]") {
   CHECK(cell_of(model("b", {}), column).why == "no finished run");
   CHECK(cell_of(model("b", {{recall(1.0)}}), column).why == "not measured");
   ComparedModel gan = model("gan", {{recall(1.0)}});
-  gan.runs[0].evaluation.notes = {"no test split; this is validation",
-                                  "gan has no likelihood: its density is implicit"};
-  CHECK(cell_of(gan, column).why == "gan has no likelihood: its density is implicit");
   gan.runs[0].evaluation.missing["likelihood"] = "its density is implicit (Goodfellow et al., 2014)";
   CHECK(cell_of(gan, column).why == "its density is implicit (Goodfellow et al., 2014)");
   // A reason of its own says more than that it has another number of the name.
@@ -134,8 +131,11 @@ TEST_CASE("a missing number says why", "[evaluation][comparison]") {
   few.runs[0].evaluation.missing["likelihood"] = "too few examples";
   CHECK(cell_of(few, column).why == "too few examples");
   ComparedModel diverged = model("c", {{}, {}});
-  for (ComparedRun& run : diverged.runs) run.stopped_by = "diverged at step 120";
-  CHECK(cell_of(diverged, column).why == "diverged at step 120");
+  for (ComparedRun& run : diverged.runs) {
+    run.ending = Ending::diverged;
+    run.stopped_by = "diverged after step 120";
+  }
+  CHECK(cell_of(diverged, column).why == "diverged after step 120");
   ComparedModel external = model("d", {{}});
   external.external = true;
   CHECK_THAT(cell_of(external, column).why, Catch::Matchers::Contains("not given"));
@@ -158,6 +158,7 @@ TEST_CASE("a missing number says why", "[evaluation][comparison]") {
 
 TEST_CASE("a lost seed leaves no mean to the others", "[evaluation][comparison]") {
   ComparedModel lost = model("a", {{bits(1.0)}, {}, {bits(3.0)}});
+  lost.runs[1].ending = Ending::diverged;
   lost.runs[1].stopped_by = "diverged before its first checkpoint";
   const Column column = columns_of(of({lost})).front();
   const Cell cell = cell_of(lost, column);
@@ -200,6 +201,42 @@ TEST_CASE("differences are decided only beyond chance", "[evaluation][comparison
     CHECK_THAT(verdicts[i].why, Catch::Matchers::Contains("the same number for every seed"));
   }
   CHECK(verdicts_of(comparison, 1e-12)[1].better == "");
+}
+
+TEST_CASE("bounds of another name do not decide between models either", "[evaluation][comparison]") {
+  const auto bounds = [](const std::string& name, double center) {
+    std::vector<std::vector<Metric>> runs;
+    for (const double value : {center - 0.01, center, center + 0.01}) {
+      runs.push_back({bits(value, "pixels of 256 levels", "lower_bound")});
+      runs.back()[0].name = "bound";
+      runs.back().push_back(recall(value));
+    }
+    return model(name, runs);
+  };
+  const auto verdicts = verdicts_of(of({bounds("a", 1.0), bounds("b", 9.0)}));
+  REQUIRE(verdicts.size() == 2);
+  CHECK(verdicts[0].column.name == "bound");
+  CHECK(verdicts[0].better == "a");
+  CHECK(verdicts[0].of_bounds);
+  CHECK(verdicts[0].to_json()["verdict"] == "undecided");
+  CHECK_FALSE(verdicts[1].of_bounds);  // recall is no bound
+  CHECK(verdicts[1].to_json()["verdict"] == "decided");
+}
+
+TEST_CASE("of a model with a training that did not come to its end nothing is tested", "[evaluation][comparison]") {
+  ComparedModel half = model("a", {{bits(1.0)}, {bits(1.1)}, {bits(1.2)}});
+  CHECK(incomplete_in_words(half).empty());
+  half.runs[1].ending = Ending::unfinished;
+  half.runs[2].ending = Ending::diverged;
+  CHECK(incomplete_in_words(half) == "1 of 3 seeds diverged, 1 of 3 seeds unfinished");
+  const auto verdicts = verdicts_of(of({half, model("b", {{bits(8.0)}, {bits(8.1)}})}));
+  REQUIRE(verdicts.size() == 1);
+  CHECK_FALSE(verdicts[0].p);
+  CHECK(verdicts[0].better.empty());
+  CHECK(verdicts[0].why == "a: 1 of 3 seeds diverged, 1 of 3 seeds unfinished");
+  ComparedModel one = model("c", {{bits(1.0)}});
+  one.runs[0].ending = Ending::unfinished;
+  CHECK(incomplete_in_words(one) == "unfinished");
 }
 
 TEST_CASE("higher is better where the metric says so", "[evaluation][comparison]") {

@@ -60,9 +60,9 @@ TEST_CASE("a worse bound does not decide between models, a worse exact value doe
   const auto verdicts = verdicts_of(bound);
   REQUIRE(verdicts.size() == 1);
   CHECK(verdicts[0].better == "a");
-  CHECK(is_of_bounds(bound, verdicts[0]));
+  CHECK(verdicts[0].of_bounds);
   CHECK(results_table(bound, verdicts).rows[0][1].mark == TableCell::Mark::leading);
-  const TableCell told = differences_table(bound, verdicts[0].column, verdicts).rows[0].back();
+  const TableCell told = differences_table(verdicts[0].column, verdicts).rows[0].back();
   CHECK(told.text == "the number of a is better");
   CHECK_THAT(told.note, Contains("undecided for the models themselves"));
   CHECK_THAT(found(bound), Contains("undecided for the models themselves"));
@@ -75,6 +75,14 @@ TEST_CASE("a worse bound does not decide between models, a worse exact value doe
   CHECK(results_table(estimate, verdicts_of(estimate)).rows[1][1].mark == TableCell::Mark::leading);
 }
 
+TEST_CASE("a number of a training that did not come to its end is marked", "[evaluation][report]") {
+  Comparison comparison = of({model("a", {share(0.9)}), model("b", {share(0.8)})});
+  comparison.models[0].runs[0].ending = Ending::unfinished;
+  const TableCell cell = results_table(comparison, verdicts_of(comparison)).rows[0][1];
+  CHECK_THAT(cell.note, Contains("unfinished"));
+  CHECK(cell.mark != TableCell::Mark::best);
+}
+
 TEST_CASE("what is beyond the floor is tagged, best or not", "[evaluation][report]") {
   Comparison comparison = of({model("a", {share(0.9)}), model("b", {share(0.8)}), model("c", {share(0.5)})});
   comparison.floors = {share(0.7)};
@@ -85,6 +93,9 @@ TEST_CASE("what is beyond the floor is tagged, best or not", "[evaluation][repor
   CHECK_THAT(found(comparison), Contains("beyond the floor"));
   CHECK_THAT(report_markdown(comparison), Contains("**0.900** <br><sub>one seed, best mean, beyond the floor</sub>"));
   CHECK_THAT(report_html(comparison), Contains("<em class=\"tag beyond\">beyond the floor</em></td>"));
+  // Of another number of samples it is no floor: distances fall with that number.
+  comparison.floors[0].n += 1;
+  CHECK_FALSE(results_table(comparison, verdicts_of(comparison)).rows[0][1].beyond_floor);
   // Where lower is better, below it.
   Metric distance = share(0.5);
   distance.better = Better::lower;
@@ -102,7 +113,7 @@ TEST_CASE("what is beyond the floor is tagged, best or not", "[evaluation][repor
 TEST_CASE("untested columns are one sentence and no table", "[evaluation][report]") {
   const Comparison one = of({model("a", {share(0.9)}), model("b", {share(0.8)})});
   const auto verdicts = verdicts_of(one);
-  CHECK(differences_table(one, verdicts[0].column, verdicts).empty());
+  CHECK(differences_table(verdicts[0].column, verdicts).empty());
   CHECK(untested_in_words(one, verdicts) ==
         Lines{"No test in any column: one training seed of each: chance is unknown."});
   CHECK(found(one) == "a has the best number, 0.900, untested\n");

@@ -67,6 +67,17 @@ TEST_CASE("a VAE claims a likelihood only where it has one", "[models][vae]") {
     CHECK(can.names() == std::vector<std::string>{"sample", "log_prob (lower_bound)", "encode", "decode", "interpolate",
                                                   "reconstruct"});
   }
+  // Its loss is the bound unless the KL term is bent.
+  VAEConfig config = tiny_mlp(VAELikelihood::gaussian);
+  const auto is_loss = [&] { return make(config, images({1, 2, 2}, 256))->likelihood().is_loss; };
+  CHECK(is_loss());
+  config.kl_warmup_steps = 10;  // over when it is evaluated
+  CHECK(is_loss());
+  config.beta = 2;
+  CHECK_FALSE(is_loss());
+  config.beta = 1;
+  config.free_bits = 0.1;
+  CHECK_FALSE(is_loss());
 }
 
 TEST_CASE("a VAE refuses data it cannot model, saying what to do", "[models][vae]") {

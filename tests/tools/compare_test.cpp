@@ -153,6 +153,7 @@ TEST_CASE("given runs and somebody else's samples are compared as they are", "[t
   CHECK(metric(json.at("runs")[1], "likelihood").at("kind") == "lower_bound");
   CHECK(metric(json.at("runs")[0], "frechet").at("n") == 150);  // as many as the fewest
   CHECK(read_text(out / "report.html").find("theirs") != std::string::npos);
+  CHECK_THAT(read_text(out / "report.md"), Catch::Matchers::Contains("theirs gives 150 samples"));
 }
 
 TEST_CASE("nats of somebody else's images stand in bits/dim, of as many examples as the others", "[tools][compare]") {
@@ -196,6 +197,18 @@ TEST_CASE("a run that is not finished is measured and marked", "[tools][compare]
   CHECK(read_text(out / "report.html").find("unfinished, step 20 of 30") != std::string::npos);
 }
 
+TEST_CASE("a finished training whose checkpoints are gone is no diverged one", "[tools][compare]") {
+  const TempDir folder;
+  const fs::path out = folder / "report";
+  const auto words = compare_words({config_on(folder.path(), "one_flow", kPoints, kFlow)}, out,
+                                   {"--budget", "5steps", "--seeds", "1"});
+  REQUIRE(genzoo(words).code == 0);
+  fs::remove_all(out / "runs" / "one_flow" / "seed-0" / "checkpoints");
+  const Ended ended = genzoo(words);
+  CHECK(ended.code == 1);
+  CHECK_THAT(ended.err, Catch::Matchers::Contains("is finished and it has no checkpoints; remove the folder"));
+}
+
 TEST_CASE("texts are compared by their likelihoods, and shown", "[tools][compare]") {
   const TempDir folder;
   const std::string text = "{markov: {length: 2000, validation: 300, test: 300}}";
@@ -211,6 +224,13 @@ TEST_CASE("texts are compared by their likelihoods, and shown", "[tools][compare
   CHECK(metric(json.at("runs")[0], "likelihood").at("unit") == "nats/char");
   CHECK(json.at("runs")[0].at("costs").at("item") == "tokens");
   CHECK_FALSE(fs::exists(out / "grids.png"));
+
+  write_safetensors(folder / "s.safetensors", {{"samples", torch::zeros({5})}});
+  const Ended external =
+      genzoo(compare_words({config_on(folder.path(), "small", text, "{transformer: {}}")}, folder / "other",
+                           {"--external", "x=" + (folder / "s.safetensors").string()}));
+  CHECK(external.code == 2);
+  CHECK_THAT(external.err, Catch::Matchers::Contains("--external x: the data are text"));
 }
 
 TEST_CASE("what cannot be compared is refused before anything is trained", "[tools][compare]") {
@@ -315,7 +335,14 @@ TEST_CASE("a model that diverges is a marked row", "[tools][compare]") {
   REQUIRE(ended.code == 0);
   const Json json = results(out);
   CHECK(json.at("runs")[0].at("stopped_by").get<std::string>().find("diverged") != std::string::npos);
+  CHECK(json.at("runs")[0].at("ending") == "diverged");
+  CHECK(json.at("runs")[1].at("ending") == "complete");
   CHECK(read_text(out / "report.md").find("diverged") != std::string::npos);
+
+  const Ended alone = genzoo(compare_words({path.string()}, folder / "alone", {"--budget", "20steps", "--seeds", "1"}));
+  CHECK(alone.code == 3);
+  CHECK_THAT(alone.err, Catch::Matchers::Contains("genzoo: every training diverged"));
+  CHECK_THAT(read_text(folder / "alone" / "report.md"), Catch::Matchers::Contains("every training diverged"));
 }
 
 }  // namespace
