@@ -46,9 +46,12 @@ std::string incomparable(const ComparedModel& model, const Column& column) {
 /// Why no seed of a model has a number in the column.
 std::string why_missing(const ComparedModel& model, const Column& column) {
   if (model.runs.empty()) return "no finished run";
+  const bool bound = column.name == "bound";  // beside likelihoods
+  const auto is_exact = [](const Metric& metric) { return metric.name == "likelihood" && metric.kind == "exact"; };
   for (const ComparedRun& run : model.runs) {
-    const auto found = run.evaluation.missing.find(column.name);
+    const auto found = run.evaluation.missing.find(bound ? "likelihood" : column.name);
     if (found != run.evaluation.missing.end()) return found->second;
+    if (bound && std::ranges::any_of(run.evaluation.metrics, is_exact)) return "none needed: its likelihood is exact";
   }
   if (std::string why = incomparable(model, column); !why.empty()) return why;
   if (std::ranges::all_of(model.runs, has_diverged)) return model.runs.front().stopped_by;

@@ -223,6 +223,16 @@ TEST_CASE("bounds of another name do not decide between models either", "[evalua
   CHECK(verdicts[1].to_json()["verdict"] == "decided");
 }
 
+TEST_CASE("a model without a bound beside its likelihood says why", "[evaluation][comparison]") {
+  Metric elbo = bits(1.0, "pixels of 256 levels", "lower_bound");
+  elbo.name = "bound";
+  const Column column = columns_of(of({model("a", {{elbo}})})).front();
+  CHECK(cell_of(model("b", {{bits(1.0)}}), column).why == "none needed: its likelihood is exact");
+  ComparedModel none = model("c", {{}});
+  none.runs[0].evaluation.missing["likelihood"] = "it has none";
+  CHECK(cell_of(none, column).why == "it has none");
+}
+
 TEST_CASE("of a model with a training that did not come to its end nothing is tested", "[evaluation][comparison]") {
   ComparedModel half = model("a", {{bits(1.0)}, {bits(1.1)}, {bits(1.2)}});
   CHECK(incomplete_in_words(half).empty());
