@@ -15,7 +15,7 @@ endif()
 
 add_executable(genzoo_tests ${_tests})
 target_link_libraries(genzoo_tests PRIVATE genzoo_evaluation Catch2::Catch2WithMain)
-target_precompile_headers(genzoo_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/support.h)
+target_precompile_headers(genzoo_tests PRIVATE ${PROJECT_SOURCE_DIR}/tests/support.h <nlohmann/json.hpp>)
 # What is tested is optimized; the tests themselves compile in two thirds of the time when they are not.
 target_compile_options(genzoo_tests PRIVATE -O0)
 # GENZOO_PROGRAM is where the program of this build is, for the tests that run it as a user would.

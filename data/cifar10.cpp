@@ -2,7 +2,7 @@
 // pixels. https://www.cs.toronto.edu/~kriz/cifar.html
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 #include "data/idx.h"
 
 #include <fmt/ranges.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <array>
 #include <vector>

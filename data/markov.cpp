@@ -1,7 +1,7 @@
 #include "data/markov.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>
@@ -109,7 +109,7 @@ MarkovChain markov_chain(const MarkovConfig& config) {
   MarkovChain chain;
   chain.transitions = log_gamma_samples(config.concentration, {contexts, config.symbols}, rng).softmax(/*dim=*/1);
   chain.stationary = stationary_distribution(chain.transitions, config.symbols);
-  const Tensor row_entropy = -torch::special::xlogy(chain.transitions, chain.transitions).sum(/*dim=*/1);
+  const Tensor row_entropy = -at::special_xlogy(chain.transitions, chain.transitions).sum(/*dim=*/1);
   chain.entropy_rate = chain.stationary.dot(row_entropy).item<double>();
   return chain;
 }

@@ -1,7 +1,7 @@
 // The two ways through a data set: training batches at random, and a split in its own order.
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <vector>

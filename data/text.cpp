@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <stdio.h>  // popen
 #include <sys/wait.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <array>

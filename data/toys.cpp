@@ -1,6 +1,6 @@
 #include "data/toys.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>
@@ -140,7 +140,7 @@ Tensor rings_log_density(const RingsConfig& config, const Tensor& rho) {
   for (int64_t i = 1; i <= config.rings; ++i) {
     const double r = config.spacing * static_cast<double>(i);
     // i0e(z) = exp(-z) I0(z) turns the exponent into -(rho - r)^2 / 2 s^2.
-    rings.push_back((rho - r).square() * (-0.5 / variance) + torch::special::i0e(rho * (r / variance)).log());
+    rings.push_back((rho - r).square() * (-0.5 / variance) + at::special_i0e(rho * (r / variance)).log());
   }
   return torch::stack(rings).logsumexp(/*dim=*/0) - std::log(2 * kPi * variance * static_cast<double>(config.rings));
 }

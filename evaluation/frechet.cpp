@@ -1,6 +1,6 @@
 #include "evaluation/frechet.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <stdexcept>
 

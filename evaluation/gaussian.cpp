@@ -1,7 +1,7 @@
 #include "evaluation/gaussian.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <numbers>

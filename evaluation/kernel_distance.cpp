@@ -1,7 +1,7 @@
 #include "evaluation/kernel_distance.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>

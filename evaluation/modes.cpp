@@ -1,6 +1,6 @@
 #include "evaluation/modes.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <stdexcept>
 #include <vector>

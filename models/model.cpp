@@ -1,5 +1,7 @@
 #include "models/model.h"
 
+#include <torch/nn/module.h>
+
 namespace genzoo {
 
 std::vector<std::string> Abilities::names() const {
@@ -21,5 +23,9 @@ int64_t parameter_count(const torch::nn::Module& module) {
   for (const Tensor& parameter : module.parameters()) count += parameter.numel();
   return count;
 }
+
+EvalMode::EvalMode(torch::nn::Module& module) : module_(module), was_training_(module.is_training()) { module_.eval(); }
+
+EvalMode::~EvalMode() { module_.train(was_training_); }
 
 }  // namespace genzoo

@@ -9,7 +9,6 @@
 // counts its map's log-determinant. All draws come from the Rng handed in. Probabilities are per example: (B), nats,
 // summed over the event.
 
-#include <torch/nn/module.h>
 #include <torch/utils.h>
 
 #include <concepts>
@@ -24,6 +23,10 @@
 #include "core/config.h"
 #include "core/random.h"
 #include "data/dataset.h"
+
+namespace torch::nn {
+class Module;  // its own header costs every file that includes it a second to compile
+}
 
 namespace genzoo {
 
@@ -211,10 +214,8 @@ int64_t parameter_count(const torch::nn::Module& module);
 /// While it lives, the module evaluates: eval mode and no gradients; both as before afterwards.
 class EvalMode final {
  public:
-  explicit EvalMode(torch::nn::Module& module) : module_(module), was_training_(module.is_training()) {
-    module_.eval();
-  }
-  ~EvalMode() { module_.train(was_training_); }
+  explicit EvalMode(torch::nn::Module& module);
+  ~EvalMode();
   EvalMode(const EvalMode&) = delete;
   EvalMode& operator=(const EvalMode&) = delete;
 

@@ -1,6 +1,7 @@
 #include "trainers/checkpoint.h"
 
 #include <fmt/ranges.h>
+#include <torch/nn/module.h>
 #include <torch/utils.h>
 
 #include <charconv>

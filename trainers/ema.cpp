@@ -1,5 +1,6 @@
 #include "trainers/ema.h"
 
+#include <torch/nn/module.h>
 #include <torch/utils.h>
 
 #include <algorithm>

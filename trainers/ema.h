@@ -1,13 +1,15 @@
 #pragma once
 // Exponential moving average of a module's weights: what is sampled from and evaluated.
 
-#include <torch/nn/module.h>
-
 #include <memory>
 #include <vector>
 
 #include "core/safetensors.h"
 #include "trainers/optimizer.h"
+
+namespace torch::nn {
+class Module;  // its own header costs every file that includes it a second to compile
+}
 
 namespace genzoo {
 

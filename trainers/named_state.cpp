@@ -1,6 +1,7 @@
 #include "trainers/named_state.h"
 
 #include <fmt/ranges.h>
+#include <torch/nn/module.h>
 #include <torch/utils.h>
 
 #include "core/error.h"

@@ -1,11 +1,13 @@
 #pragma once
 // State as tensors by name: what is saved of a module, an optimizer, an average, and how it comes back.
 
-#include <torch/nn/module.h>
-
 #include <string>
 
 #include "core/safetensors.h"
+
+namespace torch::nn {
+class Module;  // its own header costs every file that includes it a second to compile
+}
 
 namespace genzoo {
 

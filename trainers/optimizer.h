@@ -2,14 +2,16 @@
 // AdamW, Adam and SGD over flat buffers: all parameters of one weight-decay group are slices of one tensor, so are
 // their gradients and moments, and an update is one fused operator a group however many tensors the model has.
 
-#include <torch/nn/module.h>
-
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "core/config.h"
 #include "core/safetensors.h"
+
+namespace torch::nn {
+class Module;  // its own header costs every file that includes it a second to compile
+}
 
 namespace genzoo {
 

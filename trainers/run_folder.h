@@ -74,7 +74,7 @@ struct RunSummary {
   std::optional<int64_t> peak_memory;  ///< bytes, while training
   std::string started;                 ///< UTC, ISO 8601
   // Where and by what it was trained; empty when run.json does not tell, or is not there.
-  std::string device;  ///< "cpu, 2 threads"
+  std::string device;   ///< "cpu, 2 threads"
   std::string program;  ///< "genzoo 0.1.0 d86f94ff216d, LibTorch 2.15.0, CPU, AVX512"
   Json to_json() const;
 };

@@ -1,6 +1,7 @@
 #include "trainers/shards.h"
 
 #include <ATen/Parallel.h>
+#include <torch/nn/module.h>
 #include <torch/utils.h>
 
 namespace genzoo {

@@ -2,13 +2,15 @@
 // A batch split into equal parts, each with statistics and randomness of its own. Gradients of the parts are added in a
 // fixed binary tree, so who computes a part, and when, does not change a bit of the sum.
 
-#include <torch/nn/module.h>
-
 #include <functional>
 
 #include "data/dataset.h"
 #include "models/model.h"
 #include "trainers/optimizer.h"
+
+namespace torch::nn {
+class Module;  // its own header costs every file that includes it a second to compile
+}
 
 namespace genzoo {
 

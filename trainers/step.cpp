@@ -1,6 +1,7 @@
 #include "trainers/step.h"
 
 #include <fmt/format.h>
+#include <torch/nn/module.h>
 #include <torch/utils.h>
 
 #include "core/error.h"

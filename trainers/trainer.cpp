@@ -1,6 +1,7 @@
 #include "trainers/trainer.h"
 
 #include <fmt/format.h>
+#include <torch/nn/module.h>
 #include <torch/utils.h>
 
 #include <algorithm>
