@@ -230,4 +230,9 @@ TensorFileHeader read_safetensors_header(const fs::path& path) {
   return result;
 }
 
+void add_bytes(Sha256& digest, const Tensor& tensor) {
+  const Tensor whole = tensor.detach().to(torch::kCPU).contiguous();
+  digest.update(whole.const_data_ptr(), whole.nbytes());
+}
+
 }  // namespace genzoo

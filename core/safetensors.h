@@ -45,4 +45,9 @@ struct TensorFileHeader {
 };
 TensorFileHeader read_safetensors_header(const std::filesystem::path& path);
 
+class Sha256;  // core/file.h
+
+/// Adds a tensor's values to a digest, as they lie in such a file: contiguous, whatever the device.
+void add_bytes(Sha256& digest, const Tensor& tensor);
+
 }  // namespace genzoo

@@ -10,17 +10,16 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <tuple>
 #include <utility>
 
 #include "core/version.h"
+#include "evaluation/admission.h"
 #include "evaluation/comparison_folder.h"
 #include "evaluation/comparison_notes.h"
 #include "evaluation/contestants.h"
 #include "evaluation/evaluate.h"
 #include "evaluation/exhibits.h"
-#include "evaluation/inception.h"
 #include "evaluation/likelihood.h"
 #include "evaluation/measured_run.h"
 #include "evaluation/report.h"
@@ -56,11 +55,9 @@ class Comparing final {
       if (!request_.device.empty()) c.config.device = request_.device;
       c.config.threads = request_.threads;
     }
-    require_one_data_set();
+    require_comparable(request_, contestants_, data_);
     split_ = default_split(data());
-    require_models();
-    require_externals();
-    folder_ = std::make_unique<ComparisonFolder>(request_.out, asked());
+    folder_ = std::make_unique<ComparisonFolder>(request_.out, what_decides(request_, contestants_, data_));
   }
 
   ExitCode run() {
@@ -77,80 +74,6 @@ class Comparing final {
  private:
   const Dataset& data() { return data_.of(contestants_[0].config); }
   void tell(const std::string& what) const { request_.progress(what); }
-
-  /// Contestants may treat the same data differently, but not learn from other data.
-  void require_one_data_set() {
-    const Dataset& first = data();
-    for (const Contestant& c : contestants_) {
-      const Dataset& other = data_.of(c.config);
-      if (!request_.inception.empty()) require_inception(request_.inception, other.spec);
-      if (same_data(first, other)) continue;
-      throw UsageError(
-          fmt::format("{} learns from {} ({}, {} to train on) and {} from {} ({}, {} to train on), which are not the "
-                      "same examples; "
-                      "one comparison is of one data set, split in one way",
-                      contestants_[0].name, first.spec.dataset, first.spec.describe(), first.count(Split::train),
-                      c.name, other.spec.dataset, other.spec.describe(), other.count(Split::train)));
-    }
-  }
-
-  /// Each fits its data, and has something to compare.
-  void require_models() {
-    for (const Contestant& c : contestants_) {
-      const AnyModel model = make_model(c.config.model, data_.of(c.config).spec, /*seed=*/0);
-      if (model.can.sample || model.can.log_prob || model.can.generate) continue;
-      throw UsageError(
-          fmt::format("{}: {} draws no samples and has no likelihood, so there is nothing to compare; it can: {}",
-                      c.name, model.family, fmt::join(model.can.names(), ", ")));
-    }
-  }
-
-  /// Before hours of training.
-  void require_externals() {
-    std::set<std::string> names;
-    for (const Contestant& c : contestants_) names.insert(c.name);
-    for (const ExternalSource& e : request_.externals) {
-      if (!names.insert(e.name).second) {
-        throw UsageError(
-            fmt::format("--external {}: there is another model of that name; give it one of its own", e.name));
-      }
-      if (data().spec.kind == DataKind::tokens) {
-        throw UsageError(
-            fmt::format("--external {}: the data are text; external samples are of images or vectors", e.name));
-      }
-      read_external_samples(e, data().spec);
-      if (!e.log_prob.empty()) read_external_likelihood(e, data(), split_, request_.examples);
-    }
-  }
-
-  /// Everything that decides the numbers.
-  Json asked() {
-    Json inputs = Json::array(), externals = Json::array();
-    for (const Contestant& c : contestants_) {
-      Json trainings = Json::array();
-      for (const Training& t : c.trainings) {
-        trainings.push_back(c.to_train ? Json(t.seed) : Json(fs::weakly_canonical(t.run).string()));
-      }
-      inputs.push_back({{"name", c.name},
-                        {"config", experiment_identity(c.config)},
-                        {"trainings", trainings},
-                        {"data", data_.of(c.config).digest()},
-                        {"device", resolve_device(c.config.device).str()}});
-    }
-    for (const ExternalSource& e : request_.externals) {
-      externals.push_back({{"name", e.name},
-                           {"samples", sha256_of_file(e.samples)},
-                           {"log_prob", e.log_prob.empty() ? "" : sha256_of_file(e.log_prob)},
-                           {"unit", unit_name(e.unit)},
-                           {"kind", kind_name(e.kind)}});
-    }
-    Json asked = {
-        {"inputs", inputs},        {"externals", externals},        {"budget", describe(request_.budget)},
-        {"seeds", request_.seeds}, {"samples", request_.samples},   {"sampling_seconds", request_.sampling_seconds},
-        {"k", request_.k},         {"examples", request_.examples}, {"threads", request_.threads}};
-    if (!request_.inception.empty()) asked["inception"] = sha256_of_file(request_.inception);
-    return asked;
-  }
 
   LoadedModel load(const Contestant& c, const Training& training) {
     return load_model(training.run, Which::newest, Weights::ema_if_any, c.config.device);

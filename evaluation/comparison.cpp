@@ -75,12 +75,10 @@ std::string why_lost(const ComparedModel& model) {
   return "";
 }
 
-bool is_complete(const ComparedModel& model) { return incomplete_in_words(model).empty(); }
-
 /// Bounds and estimates that stand in one cell, when runs differ in them.
 std::string kinds_of(const std::set<std::string>& kinds) { return fmt::format("{}", fmt::join(kinds, ", ")); }
 
-/// Why two models that have numbers have no test; empty when they have.
+/// Why two models that have numbers have no test.
 std::string why_untested(const ComparedModel& a, size_t seeds_a, const ComparedModel& b, size_t seeds_b) {
   for (const ComparedModel* model : {&a, &b}) {
     if (const std::string half = incomplete_in_words(*model); !half.empty()) {
@@ -108,8 +106,9 @@ Verdict verdict_of(const ComparedModel& a, const ComparedModel& b, const Column&
                   .corrected_p = {},
                   .effect = hedges_g(values_a, values_b),
                   .better = ""};
+  const bool complete = incomplete_in_words(a).empty() && incomplete_in_words(b).empty();
   const auto test = welch_test(values_a, values_b);
-  if (test && is_complete(a) && is_complete(b)) {
+  if (test && complete) {
     verdict.t = test->t;
     verdict.degrees_of_freedom = test->degrees_of_freedom;
     verdict.p = test->p;

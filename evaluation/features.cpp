@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/safetensors.h"
 #include "evaluation/evaluate.h"
 #include "evaluation/inception.h"
 #include "evaluation/likelihood.h"
@@ -21,11 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kShownDigits = 8;  // of a digest, in names
-
-void add_bytes(Sha256& digest, const Tensor& tensor) {
-  const Tensor whole = tensor.contiguous();
-  digest.update(whole.data_ptr(), static_cast<size_t>(whole.nbytes()));
-}
 
 /// Of what decides the classifier's weights: the recipe, the examples it learns from, and how they are treated in
 /// training (bits that are drawn anew are stored as the grey pixels that they are drawn from).

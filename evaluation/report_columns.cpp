@@ -72,7 +72,8 @@ std::string why_untested(const Column& column, const std::vector<Verdict>& verdi
   std::string why;
   for (const Verdict& verdict : verdicts) {
     if (!is_of(verdict, column)) continue;
-    if (!why.empty() && why != verdict.why) return "every pair lacks a second training seed, or any spread over seeds";
+    if (!why.empty() && why != verdict.why)
+      return "every pair lacks a second training seed, the end of a training, or any spread over seeds";
     why = verdict.why;
   }
   return why;

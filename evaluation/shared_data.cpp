@@ -15,8 +15,8 @@ std::string text_of(const Choice& data) {
   return write_config(only);
 }
 
-/// A split's images as all treatments of them have in common: the stored pixels, or where `bits`, the draw that
-/// binarization makes of them once.
+/// A split's images as stored, or where `bits`, for treatments that differ, the draw that binarization makes of them
+/// once.
 Tensor images_of(const Dataset& dataset, Split split, bool bits) {
   const bool grey = dataset.spec.levels > 2 || (dataset.binarize == Binarize::dynamic && split == Split::train);
   return bits && grey ? binarize_once(dataset[split].x, split) : dataset[split].x;
@@ -26,7 +26,7 @@ bool same_examples(const Dataset& a, const Dataset& b, Split split) {
   if (a[split].y.defined() != b[split].y.defined()) return false;
   if (a[split].y.defined() && !torch::equal(a[split].y, b[split].y)) return false;
   if (a.spec.kind != DataKind::images) return torch::equal(a[split].x, b[split].x);
-  const bool bits = a.spec.levels == 2 || b.spec.levels == 2;
+  const bool bits = a.spec.levels != b.spec.levels || a.binarize != b.binarize;
   return torch::equal(images_of(a, split, bits), images_of(b, split, bits));
 }
 
@@ -45,8 +45,7 @@ const Dataset& SharedData::of(const ExperimentConfig& config) {
 
 bool same_data(const Dataset& a, const Dataset& b) {
   if (a.spec.dataset != b.spec.dataset || a.spec.kind != b.spec.kind || a.spec.shape != b.spec.shape) return false;
-  const bool alike_treated = a.spec == b.spec && a.binarize == b.binarize;
-  if (alike_treated) return a.digest() == b.digest();
+  if (&a == &b) return true;
   for (const Split split : {Split::train, Split::validation, Split::test}) {
     if (a.has(split) != b.has(split)) return false;
     if (!a.has(split)) continue;

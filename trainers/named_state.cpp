@@ -26,9 +26,8 @@ NamedTensors module_state(const torch::nn::Module& module) {
 std::string state_digest(const NamedTensors& state) {
   Sha256 digest;
   for (const auto& [name, tensor] : state) {
-    const Tensor whole = tensor.detach().to(torch::kCPU).contiguous();
     digest.update(name.data(), name.size());
-    digest.update(whole.data_ptr(), static_cast<size_t>(whole.nbytes()));
+    add_bytes(digest, tensor);
   }
   return digest.hex();
 }

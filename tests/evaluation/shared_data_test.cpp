@@ -31,5 +31,19 @@ TEST_CASE("images are the same in grey and in bits, whichever way these are draw
   }
 }
 
+TEST_CASE("the same examples split elsewhere are other data", "[evaluation][compare]") {
+  const Tensor x = tiny::pixels(60, 256, 1);
+  const auto split_at = [&](int64_t n) {
+    Dataset dataset = tiny::images(256, 20);  // without labels: one run of bytes
+    dataset.train.x = x.narrow(0, 0, n);
+    dataset.validation.x = x.narrow(0, n, 60 - n);
+    return dataset;
+  };
+  CHECK(split_at(40).digest() == split_at(40).digest());
+  CHECK(split_at(40).digest() != split_at(50).digest());
+  CHECK(same_data(split_at(40), split_at(40)));
+  CHECK_FALSE(same_data(split_at(40), split_at(50)));
+}
+
 }  // namespace
 }  // namespace genzoo
