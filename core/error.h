@@ -28,7 +28,7 @@ class Error : public std::runtime_error {
 };
 
 /// Something outside failed while running: a disk, a damaged file, a device. Exit code 1.
-class RunError final : public Error {
+class RunError : public Error {
  public:
   explicit RunError(const std::string& message) : Error(ExitCode::failed, message) {}
 };

@@ -82,6 +82,12 @@ void ByteStream::read(void* into, size_t size) {
   if (done < size) damaged(fmt::format("ends after {} bytes, wanted {} more", passed_, size - done));
 }
 
+size_t ByteStream::read_up_to(void* into, size_t size) {
+  const size_t done = read_some(into, size);
+  passed_ += done;
+  return done;
+}
+
 void ByteStream::skip_rest() {
   std::array<char, 4096> passed;
   while (read_some(passed.data(), passed.size()) > 0) {

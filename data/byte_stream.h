@@ -21,6 +21,7 @@ class ByteStream final {
 
   /// Exactly `size` bytes. Throws RunError saying how many were there when it ends before, or what is damaged.
   void read(void* into, size_t size);
+  size_t read_up_to(void* into, size_t size);  ///< how many there were: fewer at the end only
   void skip(uint64_t size);
   void skip_rest();  ///< reads to the end, so that the checksum there is verified
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "core/error.h"
 #include "core/json.h"
 #include "core/random.h"
 
@@ -30,7 +31,8 @@ struct DataSpec {
   std::string dataset;  ///< its name: "fashion_mnist"
   DataKind kind = DataKind::vectors;
   std::vector<int64_t> shape;  ///< images {C, H, W}; vectors {D}; tokens {}
-  int64_t levels = 0;          ///< images: a pixel is 0 ... levels - 1; 256, or 2 when binarized
+  int64_t levels = 0;          ///< a pixel is 0 ... levels - 1: 256, or 2 when binarized; so too the whole numbers of
+                               ///< discrete vectors; 0: vectors of real numbers
   int64_t classes = 0;         ///< labels are 0 ... classes - 1; 0: unlabelled
   int64_t vocabulary = 0;      ///< tokens are 0 ... vocabulary - 1
   std::string token_unit;      ///< tokens: "char", "byte" or "token": what a likelihood is counted in
@@ -99,6 +101,12 @@ struct Dataset {
   int64_t count(Split split) const;  ///< examples; of text: tokens
 };
 
+/// The files of a data set are nowhere.
+class DataMissing final : public RunError {
+ public:
+  using RunError::RunError;
+};
+
 /// Where data are looked for, in this order, below a config's own `root`.
 struct DataPlaces {
   std::filesystem::path given;                    ///< $GENZOO_DATA; empty when not set
@@ -113,19 +121,24 @@ struct DatasetEntry {
   std::string_view name;
   std::string_view doc;
   AnyConfig (*defaults)();
-  Dataset (*open)(const AnyConfig& settings, const DataPlaces& places);  ///< throws RunError, saying what to do next
+  /// Throws DataMissing, saying what to do next; RunError when the files are damaged.
+  Dataset (*open)(const AnyConfig& settings, const DataPlaces& places);
   DataKind kind;
   std::string_view source;  ///< where it comes from: a publication or an address
   /// The entropy that the set opened with these settings has (Dataset::entropy), found without making the data.
   std::optional<double> (*entropy)(const AnyConfig& settings);
+  /// Data of the same kind and size made by the program, to measure speed where the files are missing; nothing when
+  /// the set has none.
+  std::optional<Dataset> (*stand_in)(const AnyConfig& settings);
 };
 
 std::span<const DatasetEntry> datasets();      ///< the table of contents of data/
 std::span<const ChoiceRow> dataset_choices();  ///< the same for the config reader
 Dataset open_dataset(const Choice& choice, const DataPlaces& places);
+std::optional<Dataset> stand_in_for(const Choice& choice);
 
 /// The folder that holds every one of `files` (a name with .gz appended counts too) for the set `name`: `root` if
-/// given (then nowhere else), else the places in order. Throws RunError that lists where it looked and what to do.
+/// given (then nowhere else), else the places in order. Throws DataMissing that lists where it looked and what to do.
 std::filesystem::path find_data(const std::string& name, const std::string& root, const DataPlaces& places,
                                 std::span<const std::string> files, const std::string& package_folder = "",
                                 const std::string& advice = "");

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "data/dataset.h"
+#include "data/debd.h"
 #include "data/images.h"
 #include "data/markov.h"
 #include "data/text.h"
@@ -33,9 +34,16 @@ std::optional<double> entropy_of_settings(const AnyConfig& settings) {
   return std::nullopt;
 }
 
+template <class C>
+std::optional<Dataset> stand_in_for_settings(const AnyConfig& settings) {
+  if constexpr (requires(const C& config) { stand_in(config); }) return stand_in(settings.as<C>());
+  return std::nullopt;
+}
+
 template <Config C>
 constexpr DatasetEntry entry(std::string_view name, DataKind kind, std::string_view doc, std::string_view source) {
-  return {name, doc, default_settings<C>, open_settings<C>, kind, source, entropy_of_settings<C>};
+  return {name, doc,    default_settings<C>,    open_settings<C>,
+          kind, source, entropy_of_settings<C>, stand_in_for_settings<C>};
 }
 
 constexpr auto kImages = DataKind::images;
@@ -60,6 +68,8 @@ constexpr std::array kDatasets = {
     entry<RingsConfig>("rings", kVectors, "concentric circles with Gaussian noise", "made by the program"),
     entry<CheckerboardConfig>("checkerboard", kVectors, "uniform on 8 of 16 squares in [-4, 4]^2",
                               "made by the program"),
+    entry<DebdConfig>("debd", kVectors, "binary vectors of 16 to 1,556 bits: 20 sets, by name",
+                      "Lowd & Davis (2010), Van Haaren & Davis (2012), https://github.com/arranger1044/DEBD"),
     entry<TextConfig>("text", kTokens, "your text, characters or bytes", "a file"),
     entry<KingJamesConfig>("king_james", kTokens, "the King James Bible, 31,102 verses, one a line",
                            "Debian's package bible-kjv"),
@@ -82,13 +92,23 @@ std::span<const ChoiceRow> dataset_choices() {
   return rows;
 }
 
-Dataset open_dataset(const Choice& choice, const DataPlaces& places) {
+namespace {
+
+const DatasetEntry& entry_of(const Choice& choice) {
   const auto found = std::find_if(kDatasets.begin(), kDatasets.end(),
                                   [&](const DatasetEntry& entry) { return entry.name == choice.name; });
   if (found == kDatasets.end()) {
     throw UsageError(fmt::format("data: there is no set \"{}\"; see `genzoo datasets`", choice.name));
   }
-  return found->open(choice.settings, places);
+  return *found;
 }
+
+}  // namespace
+
+Dataset open_dataset(const Choice& choice, const DataPlaces& places) {
+  return entry_of(choice).open(choice.settings, places);
+}
+
+std::optional<Dataset> stand_in_for(const Choice& choice) { return entry_of(choice).stand_in(choice.settings); }
 
 }  // namespace genzoo

@@ -69,9 +69,9 @@ void throw_not_found(const std::string& name, const std::string& wanted, std::sp
                      const std::string& advice) {
   std::string looked;
   for (const fs::path& folder : folders) looked += (looked.empty() ? "" : ", ") + folder.string();
-  throw RunError(fmt::format("data/{}: not found: looked for {} in {}{}", name, wanted,
-                             looked.empty() ? "no folder (neither GENZOO_DATA nor HOME is set)" : looked,
-                             advice.empty() ? "" : "; " + advice));
+  throw DataMissing(fmt::format("data/{}: not found: looked for {} in {}{}", name, wanted,
+                                looked.empty() ? "no folder (neither GENZOO_DATA nor HOME is set)" : looked,
+                                advice.empty() ? "" : "; " + advice));
 }
 
 fs::path find_data(const std::string& name, const std::string& root, const DataPlaces& places,

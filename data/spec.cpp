@@ -96,7 +96,7 @@ DataSpec DataSpec::from_json(const Json& json) {
   spec.shape = shape_member(json, spec.kind);
   const bool images = spec.kind == DataKind::images;
   const bool tokens = spec.kind == DataKind::tokens;
-  spec.levels = size_value(member(json, "levels"), "levels", images ? 2 : 0, images ? 256 : 0);
+  spec.levels = size_value(member(json, "levels"), "levels", images ? 2 : 0, tokens ? 0 : 256);
   spec.classes = size_value(member(json, "classes"), "classes", 0, kLargestSize);
   spec.vocabulary =
       size_value(member(json, "vocabulary"), "vocabulary", tokens ? 1 : 0, tokens ? kLargestVocabulary : 0);
@@ -110,7 +110,8 @@ std::string DataSpec::describe() const {
     case DataKind::images:
       return fmt::format("images {}, {} levels{}", fmt::join(shape, "x"), levels, classes_of(classes));
     case DataKind::vectors:
-      return fmt::format("vectors of {} dimension{}{}", dims(), dims() == 1 ? "" : "s", classes_of(classes));
+      return fmt::format("vectors of {} dimension{}{}{}", dims(), dims() == 1 ? "" : "s",
+                         levels > 0 ? fmt::format(", {} levels", levels) : "", classes_of(classes));
     case DataKind::tokens:
       return fmt::format("text of {}s, vocabulary {}", token_unit, vocabulary);
   }
@@ -127,11 +128,17 @@ void require_stored(const Tensor& x, const DataSpec& spec, const std::string& wh
                                  images ? "uint8" : "float32"));
   }
   if (x.size(0) == 0) throw UsageError("the array has no examples");
+  if (!images && !at::isfinite(x).all().item<bool>()) throw UsageError("the array has numbers that are not finite");
   if (images && spec.levels < 256 && x.max().item<int64_t>() >= spec.levels) {
     throw UsageError(fmt::format("the array has values up to {}; images of {} levels, as {} takes, have 0 to {}",
                                  x.max().item<int64_t>(), spec.levels, whose, spec.levels - 1));
   }
-  if (!images && !at::isfinite(x).all().item<bool>()) throw UsageError("the array has numbers that are not finite");
+  if (images || spec.levels == 0) return;
+  if (x.min().item<double>() < 0 || x.max().item<double>() > static_cast<double>(spec.levels - 1) ||
+      !x.eq(x.round()).all().item<bool>()) {
+    throw UsageError(fmt::format("the array has values from {:g} to {:g}; {} takes the whole numbers 0 to {}",
+                                 x.min().item<double>(), x.max().item<double>(), whose, spec.levels - 1));
+  }
 }
 
 const Examples& Dataset::operator[](Split split) const {

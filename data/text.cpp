@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "data/places.h"
+#include "data/synthetic.h"
 #include "data/tokenizer.h"
 
 namespace genzoo {
@@ -64,8 +65,8 @@ std::string printed_king_james(const std::string& or_else) {
   int status = 0;
   const std::string printed = printed_by(kCommand, status);
   if (status == 127) {
-    throw RunError("data/king_james: not found: the program `bible` is not installed; apt install bible-kjv, " +
-                   or_else);
+    throw DataMissing("data/king_james: not found: the program `bible` is not installed; apt install bible-kjv, " +
+                      or_else);
   }
   const auto lines = std::count(printed.begin(), printed.end(), '\n');
   if (status != 0 || lines != kVerses) {
@@ -149,6 +150,15 @@ Dataset open(const KingJamesConfig& config, const DataPlaces& places) {
   const std::string or_else = folders.empty() ? "or give the folder with king_james.txt as data.king_james.root"
                                               : "or put the text into " + (folders.front() / names[0]).string();
   return make_text_dataset("king_james", printed_king_james(or_else), config.tokens, config.validation, "bible");
+}
+
+Dataset stand_in(const TinyShakespeareConfig& config) {
+  constexpr int64_t kCharacters = 1115394, kKinds = 65;
+  Rng rng = synthetic_stream(/*data_seed=*/0, Split::train);
+  const Tensor drawn = rng.integers(kKinds, {kCharacters}) + '0';
+  std::string text(static_cast<size_t>(kCharacters), ' ');
+  for (int64_t i = 0; i < kCharacters; ++i) text[i] = static_cast<char>(drawn.const_data_ptr<int64_t>()[i]);
+  return make_text_dataset("tiny_shakespeare", text, config.tokens, config.validation, "stand-in");
 }
 
 Dataset open(const TinyShakespeareConfig& config, const DataPlaces& places) {

@@ -40,6 +40,9 @@ Dataset open(const TextConfig& config, const DataPlaces& places);
 Dataset open(const KingJamesConfig& config, const DataPlaces& places);
 Dataset open(const TinyShakespeareConfig& config, const DataPlaces& places);
 
+/// As many characters, of as many kinds, drawn uniformly.
+Dataset stand_in(const TinyShakespeareConfig& config);
+
 /// The text of the verses that the program `bible` prints, "Ge1:1 In the beginning ...", a line each, without the
 /// references. Throws RunError when a line has none.
 std::string strip_references(std::string_view printed);

@@ -80,7 +80,9 @@ std::string treatment_of(const DataSpec& spec) {
     case DataKind::images:
       return spec.levels == 2 ? "binarized pixels" : fmt::format("pixels of {} levels", spec.levels);
     case DataKind::vectors:
-      return fmt::format("vectors of {} dimensions", spec.dims());
+      if (spec.levels == 2) return fmt::format("binary vectors of {} dimensions", spec.dims());
+      return fmt::format("vectors of {} dimensions{}", spec.dims(),
+                         spec.levels > 0 ? fmt::format(" with {} levels", spec.levels) : "");
     case DataKind::tokens:
       break;
   }

@@ -3,7 +3,7 @@
 namespace genzoo {
 
 GANImpl::GANImpl(const GANConfig& config, const DataSpec& data, Rng& init)
-    : config_(config), images_(data.kind == DataKind::images), half_range_(0.5 * static_cast<double>(data.levels - 1)) {
+    : config_(config), images_(data.kind == DataKind::images), levels_(data.levels) {
   generator = register_module("generator", gan::make_generator(config, data, init));
   discriminator = register_module("discriminator", gan::make_discriminator(config, data, init));
 }
@@ -63,12 +63,13 @@ Tensor GANImpl::score(const Tensor& x) {
 
 Tensor GANImpl::to_player(const Tensor& stored) const {
   const Tensor x = stored.detach().to(parameter_options());
-  return images_ ? x / half_range_ - 1 : x;
+  return levels_ > 0 ? x / (0.5 * static_cast<double>(levels_ - 1)) - 1 : x;
 }
 
 Tensor GANImpl::to_stored(const Tensor& x) const {
-  if (!images_) return x.to(torch::kFloat);
-  return ((x.to(torch::kFloat) + 1) * half_range_).round().clamp(0, 2 * half_range_).to(torch::kByte);
+  if (levels_ == 0) return x.to(torch::kFloat);
+  const auto top = static_cast<double>(levels_ - 1);
+  return ((x.to(torch::kFloat) + 1) * (0.5 * top)).round().clamp(0, top).to(images_ ? torch::kByte : torch::kFloat);
 }
 
 torch::TensorOptions GANImpl::parameter_options() const { return generator->parameters().front().options(); }

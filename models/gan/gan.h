@@ -29,6 +29,7 @@ struct GANConfig {
   int64_t discriminator_width = 64;  ///< likewise
   int64_t hidden_layers = 3;         ///< vectors only: of either network
   gan::Norm discriminator_norm = gan::Norm::spectral;
+  bool bias = true;  ///< images only: in the layers that no normalization of activations follows
   gan::Objective objective = gan::Objective::non_saturating;
   double gradient_penalty = 10;  ///< lambda, wasserstein only
   double r1 = 0;                 ///< gamma; 0: no such penalty
@@ -45,6 +46,8 @@ struct GANConfig {
     f("discriminator_norm", discriminator_norm, gan::kNormNames,
       "normalization in the discriminator: of activations over the batch or over the example's layer, or of weights by "
       "their spectral norm; batch goes with neither penalty");
+    f("bias", bias,
+      "images: biases in the layers that no normalization of activations follows (the others never have any)");
     f("loss", objective, gan::kObjectiveNames, "the players' losses");
     f("gradient_penalty", gradient_penalty, "weight of (|gradient| - 1)^2, of loss: wasserstein only", non_negative);
     f("r1", r1, "weight gamma of gamma/2 |gradient|^2 at the data; 0: none", non_negative);
@@ -58,9 +61,9 @@ struct GANConfig {
 
 /// A generator G and a discriminator D for images (uint8, square, sides such as 28, 32, 64) or vectors (float32).
 ///
-/// Between the players images live in [-1, 1], vectors as stored. A fake is made once, by generate_fake, and judged in
-/// both losses. In train mode G's batch normalization uses the batch's statistics and D's spectral normalization
-/// advances with each judgement; sample() and decode_latent() always evaluate.
+/// Between the players levels live in [-1, 1], real vectors as stored. A fake is made once, by generate_fake, and
+/// judged in both losses. In train mode G's batch normalization uses the batch's statistics and D's spectral
+/// normalization advances with each judgement; sample() and decode_latent() always evaluate.
 class GANImpl final : public torch::nn::Module {
  public:
   using Config = GANConfig;
@@ -99,13 +102,13 @@ class GANImpl final : public torch::nn::Module {
  private:
   Tensor draw_latent(int64_t n, Rng& rng);
   Tensor score(const Tensor& x);                 ///< (B), at least float32
-  Tensor to_player(const Tensor& stored) const;  ///< uint8 levels -> [-1, 1]; vectors: their dtype only
+  Tensor to_player(const Tensor& stored) const;  ///< levels -> [-1, 1]; real numbers: their dtype only
   Tensor to_stored(const Tensor& x) const;       ///< the inverse, rounded to the nearest level
   torch::TensorOptions parameter_options() const;
 
   GANConfig config_;
   bool images_;
-  double half_range_;  ///< levels 0 ... 2 half_range_ of a pixel; unused for vectors
+  int64_t levels_;  ///< of a pixel, or of a discrete vector's numbers; 0: real numbers
 };
 TORCH_MODULE(GAN);
 

@@ -99,7 +99,7 @@ torch::nn::Sequential image_generator(const GANConfig& config, const DataSpec& d
     const int64_t out = level > 0 ? Pyramid::channels(config.generator_width, level - 1) : image_channels;
     side *= 2;
     add(layers, fmt::format("up{}", side),
-        halving_convolution<ConvTranspose2d>(channels, out, /*bias=*/level == 0, init));
+        halving_convolution<ConvTranspose2d>(channels, out, /*bias=*/config.bias && level == 0, init));
     channels = out;
   }
   add(layers, "tanh", torch::nn::Tanh());
@@ -119,9 +119,9 @@ torch::nn::Sequential image_discriminator(const GANConfig& config, const DataSpe
     const std::string name = fmt::format("down{}", side);
     const bool normalize = level > 0 && normalizes_activations(norm);
     if (norm == Norm::spectral) {
-      add(layers, name, SpectralConv2d(channels, out, kInitStd, init));
+      add(layers, name, SpectralConv2d(channels, out, kInitStd, config.bias, init));
     } else {
-      add(layers, name, halving_convolution<Conv2d>(channels, out, /*bias=*/!normalize, init));
+      add(layers, name, halving_convolution<Conv2d>(channels, out, /*bias=*/config.bias && !normalize, init));
     }
     if (normalize) add_norm(layers, fmt::format("norm{}", side), norm, out, init);
     add(layers, fmt::format("relu{}", side), leaky_relu());
@@ -130,9 +130,9 @@ torch::nn::Sequential image_discriminator(const GANConfig& config, const DataSpe
   add(layers, "flatten", torch::nn::Flatten());
   const int64_t features = channels * side * side;
   if (norm == Norm::spectral) {
-    add(layers, "score", SpectralLinear(features, 1, kInitStd, init));
+    add(layers, "score", SpectralLinear(features, 1, kInitStd, config.bias, init));
   } else {
-    add(layers, "score", normal_linear(features, 1, /*bias=*/true, init));
+    add(layers, "score", normal_linear(features, 1, config.bias, init));
   }
   return layers;
 }
@@ -156,7 +156,7 @@ torch::nn::Sequential vector_discriminator(const GANConfig& config, const DataSp
   const Norm norm = config.discriminator_norm;
   const auto add_linear = [&](torch::nn::Sequential& layers, const std::string& name, int64_t in, int64_t out) {
     if (norm == Norm::spectral) {
-      add(layers, name, SpectralLinear(in, out, kInitStd, init));
+      add(layers, name, SpectralLinear(in, out, kInitStd, /*with_bias=*/true, init));
     } else {
       add(layers, name, Linear(in, out, init));
     }
@@ -206,17 +206,19 @@ Tensor SpectralNormImpl::forward(const Tensor& weight) {
   return weight / sigma;
 }
 
-SpectralLinearImpl::SpectralLinearImpl(int64_t in, int64_t out, double std, Rng& init)
-    : weight(register_parameter("weight", init.normal({out, in}) * std)),
-      bias(register_parameter("bias", torch::zeros({out}))),
-      norm(register_module("norm", SpectralNorm(weight, init))) {}
+SpectralLinearImpl::SpectralLinearImpl(int64_t in, int64_t out, double std, bool with_bias, Rng& init)
+    : weight(register_parameter("weight", init.normal({out, in}) * std)) {
+  if (with_bias) bias = register_parameter("bias", torch::zeros({out}));
+  norm = register_module("norm", SpectralNorm(weight, init));
+}
 
 Tensor SpectralLinearImpl::forward(const Tensor& x) { return at::linear(x, norm->forward(weight), bias); }
 
-SpectralConv2dImpl::SpectralConv2dImpl(int64_t in, int64_t out, double std, Rng& init)
-    : weight(register_parameter("weight", init.normal({out, in, kHalving.kernel, kHalving.kernel}) * std)),
-      bias(register_parameter("bias", torch::zeros({out}))),
-      norm(register_module("norm", SpectralNorm(weight, init))) {}
+SpectralConv2dImpl::SpectralConv2dImpl(int64_t in, int64_t out, double std, bool with_bias, Rng& init)
+    : weight(register_parameter("weight", init.normal({out, in, kHalving.kernel, kHalving.kernel}) * std)) {
+  if (with_bias) bias = register_parameter("bias", torch::zeros({out}));
+  norm = register_module("norm", SpectralNorm(weight, init));
+}
 
 Tensor SpectralConv2dImpl::forward(const Tensor& x) {
   return at::conv2d(x, norm->forward(weight), bias, kHalving.stride, kHalving.padding);

@@ -47,10 +47,10 @@ TORCH_MODULE(SpectralNorm);
 /// Linear with a spectrally normalized weight: (..., in) -> (..., out).
 class SpectralLinearImpl final : public torch::nn::Module {
  public:
-  SpectralLinearImpl(int64_t in, int64_t out, double std, Rng& init);
+  SpectralLinearImpl(int64_t in, int64_t out, double std, bool with_bias, Rng& init);
   Tensor forward(const Tensor& x);
 
-  Tensor weight, bias;  ///< (out, in), (out)
+  Tensor weight, bias;  ///< (out, in), (out) or undefined
   SpectralNorm norm{nullptr};
 };
 TORCH_MODULE(SpectralLinear);
@@ -58,10 +58,10 @@ TORCH_MODULE(SpectralLinear);
 /// Conv2d of kernel 4, stride 2, padding 1 with a spectrally normalized weight: (B, in, S, S) -> (B, out, S/2, S/2).
 class SpectralConv2dImpl final : public torch::nn::Module {
  public:
-  SpectralConv2dImpl(int64_t in, int64_t out, double std, Rng& init);
+  SpectralConv2dImpl(int64_t in, int64_t out, double std, bool with_bias, Rng& init);
   Tensor forward(const Tensor& x);
 
-  Tensor weight, bias;  ///< (out, in, 4, 4), (out)
+  Tensor weight, bias;  ///< (out, in, 4, 4), (out) or undefined
   SpectralNorm norm{nullptr};
 };
 TORCH_MODULE(SpectralConv2d);

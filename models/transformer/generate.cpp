@@ -43,7 +43,8 @@ Tensor TransformerImpl::generate(const Tensor& prompt, const GenerateOptions& op
     }
     const Tensor x = tokens.slice(/*dim=*/1, begin + seen, n);
     const Tensor h = hidden(x, positions.slice(seen, x.size(1)), /*dropout=*/{}, options.cache ? &caches : nullptr);
-    const Tensor next = logits(h.select(/*dim=*/1, -1));  // (B, V), of the last position only
+    // Of the last position only, and of what stands for a token. (B, vocabulary)
+    const Tensor next = logits(h.select(/*dim=*/1, -1)).narrow(/*dim=*/1, 0, vocabulary_);
     tokens.select(/*dim=*/1, n)
         .copy_(options.greedy ? next.argmax(/*dim=*/1) : rng.categorical(next_token_probabilities(next, options)));
     if (options.cache) seen = n - begin;

@@ -21,19 +21,28 @@ int64_t require_vocabulary(const DataSpec& data) {
   return data.vocabulary;
 }
 
+/// Rows of the embedding.
+int64_t require_rows(const TransformerConfig& config, const DataSpec& data) {
+  if (config.vocab_size == 0) return data.vocabulary;
+  if (config.vocab_size >= data.vocabulary) return config.vocab_size;
+  throw UsageError(fmt::format("models/transformer: vocab_size {}; {} has {}; take 0, or at least {}",
+                               config.vocab_size, data.dataset, data.describe(), data.vocabulary));
+}
+
 }  // namespace
 
 TransformerImpl::TransformerImpl(const TransformerConfig& config, const DataSpec& data, Rng& init)
     : config_(config),
       vocabulary_(require_vocabulary(data)),
-      token_embedding_(register_module("token_embedding", Embedding(vocabulary_, config.n_embd, kGPT2InitStd, init))),
+      rows_(require_rows(config, data)),
+      token_embedding_(register_module("token_embedding", Embedding(rows_, config.n_embd, kGPT2InitStd, init))),
       position_embedding_(
           config.positions == Positions::learned
               ? register_module("position_embedding", Embedding(config.block_size, config.n_embd, kGPT2InitStd, init))
               : Embedding(nullptr)),
       blocks_(*this, {config.n_layer, config.n_head, config.n_embd, config.bias}, init) {
   if (!config.tie_weights) {
-    head_ = register_module("head", gpt2_linear(config.n_embd, vocabulary_, /*with_bias=*/false, kGPT2InitStd, init));
+    head_ = register_module("head", gpt2_linear(config.n_embd, rows_, /*with_bias=*/false, kGPT2InitStd, init));
   }
 }
 

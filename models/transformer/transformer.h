@@ -7,7 +7,7 @@
 // Learners, 2019, section 2.3 (layer normalization before each sub-block and after the last one, GELU, tied
 // embeddings), after Vaswani et al., Attention Is All You Need, 2017, https://arxiv.org/abs/1706.03762.
 //
-// Legend: B batch, T tokens, V vocabulary, C channels (n_embd).
+// Legend: B batch, T tokens, V rows of the embedding (the vocabulary, or more), C channels (n_embd).
 
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
@@ -36,6 +36,7 @@ struct TransformerConfig {
   bool bias = true;
   Positions positions = Positions::learned;
   bool tie_weights = true;
+  int64_t vocab_size = 0;
 
   void fields(Fields& f) {
     f("n_layer", n_layer, "blocks of attention and MLP", positive);
@@ -47,6 +48,11 @@ struct TransformerConfig {
     f("bias", bias, "biases in linear layers and layer norms");
     f("positions", positions, kPositionNames, "how the model knows the order of tokens");
     f("tie_weights", tie_weights, "use the token embedding as the output layer's weights too");
+    f("vocab_size", vocab_size,
+      "rows of the token embedding, at least the data's vocabulary; 0: as many. Those beyond it stand for no token: "
+      "they "
+      "fill up a matrix to a round or a pre-trained size",
+      non_negative);
     const bool divisible = n_head > 0 && n_embd % n_head == 0;
     f.require(divisible, "n_embd", "'n_embd' must be a multiple of 'n_head'");
     f.require(positions != Positions::rotary || !divisible || (n_embd / n_head) % 2 == 0, "n_embd",
@@ -104,7 +110,8 @@ class TransformerImpl final : public torch::nn::Module {
   void require_prompt(const Tensor& prompt) const;
 
   TransformerConfig config_;
-  int64_t vocabulary_;
+  int64_t vocabulary_;  ///< tokens of the data
+  int64_t rows_;        ///< V, of the embedding: vocabulary_ or more
   Embedding token_embedding_;
   Embedding position_embedding_;  ///< learned positions only
   BlockStack blocks_;

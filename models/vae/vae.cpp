@@ -30,9 +30,9 @@ void require_fit(const VAEConfig& config, const DataSpec& data) {
     throw UsageError(fmt::format("models/vae: got {}; it models images and vectors; choose a language model for text",
                                  data.describe()));
   }
-  if (data.kind == DataKind::vectors && config.likelihood != VAELikelihood::gaussian) {
+  if (data.levels == 0 && config.likelihood != VAELikelihood::gaussian) {
     throw UsageError(
-        fmt::format("models/vae: likelihood '{}' got {}; it is one of pixels; set model.vae.likelihood to gaussian",
+        fmt::format("models/vae: likelihood '{}' got {}; it is one of levels; set model.vae.likelihood to gaussian",
                     kVAELikelihoodNames[static_cast<size_t>(config.likelihood)], data.describe()));
   }
 }
@@ -66,7 +66,7 @@ VAEImpl::VAEImpl(const VAEConfig& config, const DataSpec& data, Rng& init) : con
 
 DiagNormal VAEImpl::encode(const Tensor& x) {
   Tensor input = x.to(parameters().front().scalar_type());
-  if (data_.kind == DataKind::images) input = input / static_cast<double>(data_.levels - 1);
+  if (data_.levels > 0) input = input / static_cast<double>(data_.levels - 1);
   const std::vector<Tensor> q = full_precision(encoder->forward(input)).chunk(2, /*dim=*/1);
   return {q[0], q[1] / 2};  // the network gives log(std^2)
 }
@@ -86,7 +86,7 @@ VAEImpl::Likelihood VAEImpl::decode(const Tensor& z) {
 /// (Theis et al., 2016, eq. (4)).
 Tensor VAEImpl::observation(const Tensor& x, Rng& rng) const {
   const Tensor value = x.to(parameters().front().scalar_type());
-  if (data_.kind == DataKind::vectors) return value;
+  if (data_.levels == 0) return value;
   const auto levels = static_cast<double>(data_.levels);
   switch (config_.likelihood) {
     case VAELikelihood::bernoulli:
@@ -105,7 +105,7 @@ Tensor VAEImpl::log_likelihood(const Tensor& x, const Tensor& z, Rng& rng) {
   const Tensor observed = observation(repeat_each(x, k), rng).flatten(0, 1);  // (B K, ...)
   const Likelihood p = decode(z.flatten(0, 1));
   const Tensor log_p = std::visit([&](const auto& d) { return d.log_prob(observed); }, p).view({-1, k});
-  if (data_.kind != DataKind::images || config_.likelihood != VAELikelihood::gaussian) return log_p;
+  if (data_.levels == 0 || config_.likelihood != VAELikelihood::gaussian) return log_p;
   // From a density over [-1, 1] to one over cells of unit size.
   return log_p + static_cast<double>(data_.dims()) * std::log(2 / static_cast<double>(data_.levels));
 }
@@ -163,22 +163,21 @@ LikelihoodClaim VAEImpl::likelihood() const {
                     "binarize the data or train with likelihood discretized_logistic or gaussian",
                     data_.levels)};
   }
-  const char* dequantized = data_.kind == DataKind::images && config_.likelihood == VAELikelihood::gaussian
-                                ? "; pixels dequantized by uniform noise"
-                                : "";
+  const char* dequantized =
+      data_.levels > 0 && config_.likelihood == VAELikelihood::gaussian ? "; dequantized by uniform noise" : "";
   return {LikelihoodKind::lower_bound, fmt::format("importance-weighted bound, at k = 1 the ELBO{}", dequantized),
           /*is_loss=*/config_.beta == 1 && config_.free_bits == 0};
 }
 
 /// A value on the scale of p(x|z) as the data store it; the nearest they have.
 Tensor VAEImpl::as_stored(const Tensor& value) const {
-  if (data_.kind == DataKind::vectors) return value.to(at::kFloat);
+  if (data_.levels == 0) return value.to(at::kFloat);
   const auto levels = static_cast<double>(data_.levels);
   Tensor level = value;
   if (config_.likelihood == VAELikelihood::bernoulli) level = (value * (levels - 1)).round();
   if (config_.likelihood == VAELikelihood::gaussian)
     level = ((value + 1) * (levels / 2)).floor();  // the cell it lies in
-  return level.clamp(0, levels - 1).to(at::kByte);
+  return level.clamp(0, levels - 1).to(data_.kind == DataKind::images ? at::kByte : at::kFloat);
 }
 
 Tensor VAEImpl::mean_as_stored(const Likelihood& p) const {

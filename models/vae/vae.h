@@ -25,7 +25,7 @@ namespace genzoo {
 
 /// p(x|z), factorized over the dimensions of x.
 enum class VAELikelihood {
-  bernoulli,             ///< of binarized pixels; of grey ones only a surrogate loss
+  bernoulli,             ///< of binarized pixels and bits; of grey ones only a surrogate loss
   gaussian,              ///< of pixels dequantized by uniform noise, or of vectors; mean and scale from the decoder
   discretized_logistic,  ///< of pixels; mean and scale from the decoder
 };
@@ -45,8 +45,8 @@ struct VAEConfig {
     f("latent_dim", latent_dim, "dimensions of the latent z", positive);
     f("network", network, "the kind of encoder and decoder; vectors take mlp");
     f("likelihood", likelihood, kVAELikelihoodNames,
-      "p(x|z): bernoulli for binarized pixels, discretized_logistic or gaussian for grey and color ones, gaussian for "
-      "vectors");
+      "p(x|z): bernoulli for binarized pixels and binary vectors, discretized_logistic or gaussian for grey and color "
+      "pixels, gaussian for vectors of real numbers");
     f("beta", beta, "weight of the KL term; the objective is the ELBO only at 1", non_negative);
     f("kl_warmup_steps", kl_warmup_steps, "steps over which the weight of the KL term grows linearly from 0",
       non_negative);

@@ -27,7 +27,7 @@ TEST_CASE("every data set has a name of its own, its documents, and defaults tha
   }
   CHECK(names == std::set<std::string_view>{"fashion_mnist", "mnist", "cifar10", "image_folder", "uniform_noise",
                                             "eight_gaussians", "grid_gaussians", "two_moons", "rings", "checkerboard",
-                                            "text", "king_james", "tiny_shakespeare", "markov"});
+                                            "debd", "text", "king_james", "tiny_shakespeare", "markov"});
   REQUIRE(dataset_choices().size() == datasets().size());
   CHECK(dataset_choices()[3].name == datasets()[3].name);
 }
@@ -65,11 +65,14 @@ TEST_CASE("a data description is written and read back, and a damaged one refuse
   DataSpec vectors;
   vectors.dataset = "rings";
   vectors.shape = {2};
-  for (const DataSpec& spec : {images, text, vectors}) CHECK(DataSpec::from_json(spec.to_json()) == spec);
+  DataSpec bits = vectors;
+  bits.levels = 2;
+  for (const DataSpec& spec : {images, text, vectors, bits}) CHECK(DataSpec::from_json(spec.to_json()) == spec);
   CHECK(images.dims() == 784);
   CHECK(images.describe() == "images 1x28x28, 256 levels, 10 classes");
   CHECK(text.describe() == "text of chars, vocabulary 65");
   CHECK(vectors.describe() == "vectors of 2 dimensions");
+  CHECK(bits.describe() == "vectors of 2 dimensions, 2 levels");
 
   const auto damaged = [&](const char* key, const Json& value) {
     Json json = images.to_json();

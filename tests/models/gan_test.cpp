@@ -268,6 +268,34 @@ TEST_CASE("shapes and ranges of images of each size, and of vectors", "[models][
   const Tensor sample = model->sample(3, rng, {});
   CHECK(sample.sizes() == torch::IntArrayRef({3, 2}));
   CHECK(sample.dtype() == torch::kFloat);
+
+  DataSpec levels = vectors(3);
+  levels.levels = 4;
+  GAN whole = make(tiny(), levels);
+  const torch::NoGradGuard no_grad;
+  whole->generator->named_parameters()["out.weight"].mul_(20);
+  const Tensor drawn = whole->sample(64, rng, {});
+  CHECK(drawn.dtype() == torch::kFloat);
+  CHECK(std::get<0>(at::_unique(drawn)).sizes() == torch::IntArrayRef({4}));
+}
+
+TEST_CASE("a GAN of images without biases has them nowhere but in normalizations", "[models][gan]") {
+  for (const Norm norm : {Norm::none, Norm::batch, Norm::layer, Norm::spectral}) {
+    GANConfig config = tiny();
+    config.discriminator_norm = norm;
+    config.bias = false;
+    GAN model = make(config, images(1, 8));
+    int64_t biases = 0;
+    for (const auto& item : model->named_parameters()) {
+      if (!item.key().ends_with("bias")) continue;
+      ++biases;
+      CHECK(item.key().find("norm") != std::string::npos);
+    }
+    CHECK(biases > 0);
+    Rng rng = stream(1);
+    const Tensor fake = model->generate_fake(3, rng);
+    model->discriminator_loss(make_batch(images(1, 8), 3), fake, rng).total.backward();
+  }
 }
 
 TEST_CASE("widths double toward the coarsest level as in the paper", "[models][gan]") {

@@ -113,6 +113,30 @@ TEST_CASE("temperature, top_k, top_p and greedy restrict the next token as defin
              IsClose(torch::tensor({{.5, .5, 0., 0.}, {.5, .5, 0., 0.}})));
 }
 
+TEST_CASE("rows of the embedding beyond the vocabulary are never generated", "[models][transformer]") {
+  TransformerConfig config = small_transformer();
+  config.vocab_size = kVocabulary + 5;
+  Transformer model = sharp_model(config);
+  const Tensor x = random_tokens({4, 3});
+  CHECK(model->forward(x).size(2) == kVocabulary + 5);
+  {
+    // Even if they are by far the likeliest.
+    const torch::NoGradGuard no_grad;
+    Tensor rows = model->named_parameters()["token_embedding.weight"].narrow(0, kVocabulary, 5);
+    rows.copy_(100 * rows);
+  }
+  for (const bool greedy : {false, true}) {
+    GenerateOptions options;
+    options.tokens = 20;
+    options.greedy = greedy;
+    Rng rng = draws();
+    CHECK(model->generate(x, options, rng).max().item<int64_t>() < kVocabulary);
+  }
+  config.vocab_size = kVocabulary - 1;
+  Rng init = draws();
+  CHECK_THROWS_WITH(Transformer(config, text_spec(), init), Catch::Matchers::Contains("at least 11"));
+}
+
 TEST_CASE("generation refuses what cannot be", "[models][transformer]") {
   Transformer model = sharp_model(small_transformer());
   Rng rng = draws();

@@ -25,6 +25,12 @@ inline DataSpec vectors(int64_t dims) {
   return data;
 }
 
+inline DataSpec whole_numbers(int64_t dims, int64_t levels) {
+  DataSpec data = vectors(dims);
+  data.levels = levels;
+  return data;
+}
+
 inline VAEConfig tiny_mlp(VAELikelihood likelihood) {
   return {.latent_dim = 2, .network = VAEMLPConfig{.hidden = {6}}, .likelihood = likelihood};
 }
@@ -49,7 +55,8 @@ inline Tensor random_examples(int64_t n, const DataSpec& data) {
   std::vector<int64_t> size = data.shape;
   size.insert(size.begin(), n);
   Rng rng = Rng::for_batch(3, Purpose::synthetic_data, 0);
-  return data.kind == DataKind::images ? rng.integers(data.levels, size).to(torch::kByte) : rng.normal(size);
+  if (data.levels == 0) return rng.normal(size);
+  return rng.integers(data.levels, size).to(data.kind == DataKind::images ? torch::kByte : torch::kFloat);
 }
 
 struct Setting {
@@ -63,6 +70,8 @@ inline std::vector<Setting> small_settings() {
   return {{"bernoulli", tiny_mlp(VAELikelihood::bernoulli), images({1, 2, 2}, 2)},
           {"discretized logistic", tiny_mlp(VAELikelihood::discretized_logistic), images({1, 1, 2}, 5)},
           {"gaussian images", tiny_mlp(VAELikelihood::gaussian), images({1, 1, 2}, 5)},
+          {"bernoulli vectors", tiny_mlp(VAELikelihood::bernoulli), whole_numbers(3, 2)},
+          {"discretized logistic vectors", tiny_mlp(VAELikelihood::discretized_logistic), whole_numbers(2, 3)},
           {"gaussian vectors", tiny_mlp(VAELikelihood::gaussian), vectors(2)}};
 }
 
