@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "trainers/run_folder.h"
+#include "trainers/timing.h"
 #include "trainers/train_experiment.h"
 #include "trainers/trainer.h"
 
@@ -60,7 +61,7 @@ void decide_steps(const std::vector<Contestant>& contestants, SharedData& data, 
       set_up_compute(config.threads, config.train.deterministic);
       config.device = resolve_device(config.device).str();
       Trainer timed(config, data.of(c.config), RunFolder(fs::path()));
-      const double seconds = timed.seconds_per_step(kTimingShare * budget->seconds);
+      const double seconds = seconds_per_update(timed, kTimingShare * budget->seconds);
       steps = steps_within(*budget, seconds);
       request.progress(fmt::format("{}: {:.1f} ms a step, so {} steps in {}", c.name, 1e3 * seconds, steps,
                                    describe(request.budget)));

@@ -22,7 +22,9 @@ LinearImpl::LinearImpl(int64_t in, int64_t out, Rng& init, bool with_bias)
   if (with_bias) bias = register_parameter("bias", uniform_fan_in({out}, in, init));
 }
 
-Tensor LinearImpl::forward(const Tensor& x) { return at::linear(x, weight, bias); }
+Tensor LinearImpl::activated(const Tensor& x, Activation activation) {
+  return fused_linear(x, weight, bias, activation);
+}
 
 Conv2dImpl::Conv2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init) : geometry_(geometry) {
   const int64_t k = geometry.kernel;

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "core/random.h"
+#include "models/fused_linear.h"
 
 namespace genzoo {
 
@@ -18,7 +19,8 @@ namespace genzoo {
 class LinearImpl final : public torch::nn::Module {
  public:
   LinearImpl(int64_t in, int64_t out, Rng& init, bool with_bias = true);
-  Tensor forward(const Tensor& x);
+  Tensor forward(const Tensor& x) { return activated(x, Activation::none); }
+  Tensor activated(const Tensor& x, Activation activation);  ///< activation(y)
 
   Tensor weight;  ///< (out, in)
   Tensor bias;    ///< (out), or undefined

@@ -207,6 +207,9 @@ struct AnyModel {
   std::string family;
   std::shared_ptr<torch::nn::Module> module;
   Abilities can;
+  /// Another of the same family, config and data, with initial values of its own; empty when there is no recipe for
+  /// one.
+  std::function<AnyModel()> twin = {};
 };
 
 int64_t parameter_count(const torch::nn::Module& module);

@@ -60,7 +60,9 @@ AnyModel make_model(const Choice& choice, const DataSpec& data, uint64_t seed) {
   const auto found = std::ranges::find(kModels, choice.name, &ModelEntry::name);
   if (found == kModels.end()) throw std::logic_error(fmt::format("models: no family '{}'", choice.name));
   Rng init = Rng::for_batch(seed, Purpose::initialization, /*step=*/0);
-  return found->make(choice.settings, data, init);
+  AnyModel model = found->make(choice.settings, data, init);
+  model.twin = [=] { return make_model(choice, data, seed); };
+  return model;
 }
 
 }  // namespace genzoo

@@ -212,10 +212,9 @@ class ArgumentParser final {
     size_t next = 0;
     for (const auto& pattern : positionals_) {
       const bool optional = pattern.front() == '[';
-      const bool several = pattern.ends_with(kSeveral);
-      const std::string name = optional  ? pattern.substr(1, pattern.size() - 2)
-                               : several ? pattern.substr(0, pattern.size() - kSeveral.size())
-                                         : pattern;
+      std::string name = optional ? pattern.substr(1, pattern.size() - 2) : pattern;
+      const bool several = name.ends_with(kSeveral);
+      if (several) name.resize(name.size() - kSeveral.size());
       auto& values = arguments_.values_[name];
       if (next < loose.size()) {
         const auto begin = loose.begin() + static_cast<std::ptrdiff_t>(next);

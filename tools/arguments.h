@@ -55,7 +55,8 @@ class Arguments final {
 };
 
 /// Reads what follows the verb. `positionals`: "RUN INPUT", an optional one as "[DIR]", a last one that takes one or
-/// more words as "RUN...". Throws UsageError naming the verb, the mistake, and the nearest option or what is missing.
+/// more words as "RUN...", any number as "[RUN...]". Throws UsageError naming the verb, the mistake, and the nearest
+/// option or what is missing.
 Arguments parse_arguments(const std::string& verb, const std::string& positionals, std::span<const Option> options,
                           const std::vector<std::string>& words);
 

@@ -29,6 +29,7 @@ Verb encode_verb();
 Verb decode_verb();
 Verb evaluate_verb();
 Verb compare_verb();
+Verb bench_verb();
 Verb models_verb();
 Verb datasets_verb();
 Verb config_verb();

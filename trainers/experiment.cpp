@@ -67,7 +67,7 @@ void PlayerOptimizers::fields(Fields& f) {
 }
 
 void TrainConfig::fields(Fields& f) {
-  f("steps", steps, "updates; of two players: generator updates", positive);
+  f("steps", steps, "updates; of two players: generator updates; 0: the initial model is saved", non_negative);
   f("batch_size", batch_size, "examples per batch; of text: windows",
     Range{1, 1 << 20, false, false, "in [1, 1048576]"});
   f("accumulate", accumulate, "batches whose gradients are averaged into one update", positive);

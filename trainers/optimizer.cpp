@@ -4,7 +4,10 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "core/kernels/kernels.h"
+#include "core/workers.h"
 #include "trainers/named_state.h"
 
 namespace genzoo {
@@ -17,11 +20,25 @@ int64_t padded(int64_t elements, int64_t element_size) {
   return (elements + unit - 1) / unit * unit;
 }
 
-/// Euclidean norm of all elements of all tensors. () float32
-Tensor norm_of_all(const std::vector<Tensor>& tensors) {
-  std::vector<Tensor> norms;
-  for (const Tensor& tensor : tensors) norms.push_back(at::linalg_vector_norm(tensor).to(torch::kFloat));
-  return norms.size() == 1 ? norms[0] : at::linalg_vector_norm(at::stack(norms));
+/// Whether the kernels can work on it; else LibTorch's operators do.
+bool for_kernels(const Tensor& t) { return t.is_cpu() && t.scalar_type() == torch::kFloat; }
+
+/// Sum of the squares of all elements, in double. On the CPU over blocks of a fixed size added in order, so that the
+/// number of threads does not change its bits. ()
+Tensor sum_of_squares(const Tensor& t, Workers* workers) {
+  if (!for_kernels(t)) return at::linalg_vector_norm(t).to(torch::kDouble).square();
+  constexpr int64_t kBlock = 1 << 15;
+  const int64_t n = t.numel();
+  std::vector<double> sums(static_cast<size_t>((n + kBlock - 1) / kBlock));
+  const auto* x = t.const_data_ptr<float>();
+  for_ranges(workers, n, kBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += kBlock) {
+      sums[static_cast<size_t>(i / kBlock)] = kernels().sum_of_squares(x + i, std::min(kBlock, end - i));
+    }
+  });
+  double sum = 0;
+  for (const double block : sums) sum += block;
+  return at::scalar_tensor(sum, torch::kDouble);
 }
 
 }  // namespace
@@ -90,6 +107,20 @@ FlatParameters::FlatParameters(torch::nn::Module& module) {
   }
 }
 
+FlatParameters::FlatParameters(torch::nn::Module& replica, const FlatParameters& original)
+    : groups_(original.groups_), slices_(original.slices_) {
+  const torch::NoGradGuard no_grad;
+  for (Group& group : groups_) group.gradients = torch::zeros_like(group.gradients);
+  const auto named = replica.named_parameters();
+  TORCH_CHECK(named.size() == slices_.size(), "a replica has ", named.size(), " parameters, wanted ", slices_.size());
+  for (size_t i = 0; i < slices_.size(); ++i) {
+    TORCH_CHECK(named[i].key() == slices_[i].name, "a replica has ", named[i].key(), ", wanted ", slices_[i].name);
+    Tensor p = named[i].value();
+    p.set_data(view(groups_[slices_[i].group].values, slices_[i]));
+    p.mutable_grad() = view(groups_[slices_[i].group].gradients, slices_[i]);
+  }
+}
+
 Tensor FlatParameters::view(const Tensor& flat, const Slice& slice) {
   return flat.narrow(0, slice.offset, c10::multiply_integers(slice.shape)).view(slice.shape);
 }
@@ -98,10 +129,13 @@ void FlatParameters::zero_gradients() {
   for (Group& group : groups_) group.gradients.zero_();
 }
 
-Tensor FlatParameters::gradient_norm() const {
-  std::vector<Tensor> gradients;
-  for (const Group& group : groups_) gradients.push_back(group.gradients);
-  return norm_of_all(gradients);
+Tensor FlatParameters::gradient_norm(Workers* workers) const {
+  Tensor sum;
+  for (const Group& group : groups_) {
+    const Tensor squares = sum_of_squares(group.gradients, workers);
+    sum = sum.defined() ? sum + squares : squares;
+  }
+  return sum.sqrt().to(torch::kFloat);
 }
 
 std::vector<Tensor> FlatParameters::copy_of_values() const {
@@ -132,36 +166,65 @@ Optimizer::Optimizer(torch::nn::Module& module, const OptimizerConfig& config) :
       {}, groups.empty() ? torch::TensorOptions(torch::kFloat) : groups[0].values.options().dtype(torch::kFloat));
 }
 
-Tensor Optimizer::clip(double max_norm) {
+Tensor Optimizer::clip(double max_norm, Workers* workers) {
   const torch::NoGradGuard no_grad;
-  const Tensor norm = parameters_.gradient_norm();
+  const Tensor norm = parameters_.gradient_norm(workers);
   const Tensor factor = (max_norm / (norm + 1e-6)).clamp_max(1.0);
-  for (auto& group : parameters_.groups()) group.gradients.mul_(factor);
+  if (norm.is_cpu() && !std::holds_alternative<SGDConfig>(config_)) {
+    gradient_scale_ = factor.item<double>();  // with the pass that updates
+  } else {
+    for (auto& group : parameters_.groups()) group.gradients.mul_(factor);
+  }
   return norm;
 }
 
-void Optimizer::step(double lr) {
+void Optimizer::adam_step(const FlatParameters::Group& group, const Moments& moments, double lr, double weight_decay,
+                          const AdamConfig& config, Workers* workers) {
+  if (!for_kernels(group.values)) {
+    if (gradient_scale_ != 1.0) group.gradients.mul_(gradient_scale_);
+    at::_fused_adamw_({group.values}, {group.gradients}, {moments.first}, {moments.second}, {}, {step_count_}, lr,
+                      config.beta1, config.beta2, weight_decay, config.eps, /*amsgrad=*/false, /*maximize=*/false);
+    return;
+  }
+  const double steps = step_count_.item<double>();
+  const AdamStep step{.lr = static_cast<float>(lr),
+                      .beta1 = static_cast<float>(config.beta1),
+                      .beta2 = static_cast<float>(config.beta2),
+                      .eps = static_cast<float>(config.eps),
+                      .weight_decay = static_cast<float>(weight_decay),
+                      .bias_correction1 = static_cast<float>(1 - std::pow(config.beta1, steps)),
+                      .bias_correction2 = static_cast<float>(1 - std::pow(config.beta2, steps)),
+                      .gradient_scale = static_cast<float>(gradient_scale_)};
+  auto* value = group.values.mutable_data_ptr<float>();
+  auto* first = moments.first.mutable_data_ptr<float>();
+  auto* second = moments.second.mutable_data_ptr<float>();
+  const auto* gradient = group.gradients.const_data_ptr<float>();
+  for_ranges(workers, group.values.numel(), kSliceAlignment, [&](int64_t begin, int64_t end) {
+    kernels().adam(value + begin, gradient + begin, first + begin, second + begin, end - begin, step);
+  });
+}
+
+void Optimizer::step(double lr, Workers* workers) {
   const torch::NoGradGuard no_grad;
   step_count_.add_(1);
   for (size_t i = 0; i < moments_.size(); ++i) {
     const auto& group = parameters_.groups()[i];
-    const std::vector<Tensor> values{group.values}, gradients{group.gradients}, steps{step_count_};
-    const std::vector<Tensor> m{moments_[i].first};
     if (const auto* adamw = std::get_if<AdamWConfig>(&config_)) {
-      at::_fused_adamw_(values, gradients, m, {moments_[i].second}, {}, steps, lr, adamw->beta1, adamw->beta2,
-                        group.decays ? adamw->weight_decay : 0.0, adamw->eps, /*amsgrad=*/false, /*maximize=*/false);
+      const AdamConfig adam{lr, adamw->beta1, adamw->beta2, adamw->eps};
+      adam_step(group, moments_[i], lr, group.decays ? adamw->weight_decay : 0.0, adam, workers);
     } else if (const auto* adam = std::get_if<AdamConfig>(&config_)) {
-      at::_fused_adam_(values, gradients, m, {moments_[i].second}, {}, steps, lr, adam->beta1, adam->beta2,
-                       /*weight_decay=*/0.0, adam->eps, /*amsgrad=*/false, /*maximize=*/false);
+      adam_step(group, moments_[i], lr, /*weight_decay=*/0.0, *adam, workers);
     } else {
       const auto& sgd = std::get<SGDConfig>(config_);
       // The velocity begins at zero, so the first step (velocity = gradient) is the same sum as any other. Without
       // momentum the operator takes no velocity.
-      at::_fused_sgd_(values, gradients, sgd.momentum > 0 ? m : std::vector<Tensor>{},
+      at::_fused_sgd_({group.values}, {group.gradients},
+                      sgd.momentum > 0 ? std::vector<Tensor>{moments_[i].first} : std::vector<Tensor>{},
                       group.decays ? sgd.weight_decay : 0.0, sgd.momentum, lr,
                       /*dampening=*/0.0, sgd.nesterov, /*maximize=*/false, /*is_first_step=*/false);
     }
   }
+  gradient_scale_ = 1.0;
 }
 
 std::vector<std::pair<const char*, const Tensor*>> Optimizer::moment_names(const Moments& m) const {

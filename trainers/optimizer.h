@@ -15,6 +15,8 @@ class Module;  // its own header costs every file that includes it a second to c
 
 namespace genzoo {
 
+class Workers;
+
 /// Adam with decoupled weight decay. Loshchilov & Hutter (2019), algorithm 2. The decay acts on parameters with two or
 /// more dimensions (matrices, convolutions, embeddings), not on biases and gains.
 struct AdamWConfig {
@@ -73,6 +75,10 @@ class FlatParameters final {
   /// Call once, after the module has its final device; do not call zero_grad() on the module afterwards.
   explicit FlatParameters(torch::nn::Module& module);
 
+  /// A replica's: its parameters become views of the values of `original`, a module of the same kind; its gradients are
+  /// its own.
+  FlatParameters(torch::nn::Module& replica, const FlatParameters& original);
+
   void zero_gradients();
   std::vector<Group>& groups() { return groups_; }
   const std::vector<Group>& groups() const { return groups_; }
@@ -82,7 +88,7 @@ class FlatParameters final {
   static Tensor view(const Tensor& flat, const Slice& slice);
 
   /// Euclidean norm of all gradients together. (), on the device
-  Tensor gradient_norm() const;
+  Tensor gradient_norm(Workers* workers = nullptr) const;
 
   /// The values of all groups as they are now.
   std::vector<Tensor> copy_of_values() const;
@@ -103,11 +109,13 @@ class Optimizer final {
   const FlatParameters& parameters() const { return parameters_; }
   double base_lr() const { return genzoo::base_lr(config_); }
 
-  /// Scales the gradients down to a norm of at most max_norm, without waiting for the device; returns the norm before.
-  Tensor clip(double max_norm);
+  /// Scales the gradients that the next step() takes down to a norm of at most max_norm, without waiting for the
+  /// device; returns the norm before. (), on the device
+  Tensor clip(double max_norm, Workers* workers = nullptr);
 
-  /// One update at learning rate lr from the gradients that are there.
-  void step(double lr);
+  /// One update at learning rate lr from the gradients that are there, in one pass over memory; on the CPU by the
+  /// workers, if given.
+  void step(double lr, Workers* workers = nullptr);
 
   /// `<parameter>.exp_avg` and so on, and `step`. Views: copy before the next step if they must not change.
   NamedTensors state() const;
@@ -119,11 +127,14 @@ class Optimizer final {
     Tensor first, second;  ///< like Group::values; SGD has no second
   };
   std::vector<std::pair<const char*, const Tensor*>> moment_names(const Moments& m) const;
+  void adam_step(const FlatParameters::Group& group, const Moments& moments, double lr, double weight_decay,
+                 const AdamConfig& config, Workers* workers);
 
   OptimizerConfig config_;
   FlatParameters parameters_;
   std::vector<Moments> moments_;
-  Tensor step_count_;  ///< () float32, as the fused operators want it
+  Tensor step_count_;            ///< () float32, as the fused operators want it
+  double gradient_scale_ = 1.0;  ///< of the next step, where the kernels apply it
 };
 
 }  // namespace genzoo

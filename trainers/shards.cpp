@@ -4,20 +4,13 @@
 #include <torch/nn/module.h>
 #include <torch/utils.h>
 
+#include <algorithm>
+#include <bit>
+
+#include "core/kernels/kernels.h"
+
 namespace genzoo {
 namespace {
-
-/// While it lives, operators run on one thread: how a sum is cut into threads must not change its bits.
-class OneThread final {
- public:
-  OneThread() : before_(at::get_num_threads()) { at::set_num_threads(1); }
-  ~OneThread() { at::set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
 
 std::vector<Tensor> copies(const std::vector<Tensor>& tensors) {
   std::vector<Tensor> result;
@@ -31,14 +24,28 @@ void assign(const std::vector<Tensor>& to, const std::vector<Tensor>& from) {
   for (size_t i = 0; i < to.size(); ++i) to[i].variable_data().copy_(from[i]);
 }
 
-/// One shard's contribution.
-struct Part {
-  std::vector<Tensor> gradients;  ///< one a group
+std::vector<Tensor> gradients_of(const FlatParameters& parameters) {
+  std::vector<Tensor> gradients;
+  for (const auto& group : parameters.groups()) gradients.push_back(group.gradients);
+  return gradients;
+}
+
+/// to += from
+void add(const Tensor& to, const Tensor& from, int64_t begin, int64_t end) {
+  if (to.is_cpu() && to.scalar_type() == torch::kFloat) {
+    kernels().add(to.mutable_data_ptr<float>() + begin, from.const_data_ptr<float>() + begin, end - begin);
+  } else {
+    to.narrow(0, begin, end - begin).add_(from.narrow(0, begin, end - begin));
+  }
+}
+
+}  // namespace
+
+/// What a shard leaves besides its gradient.
+struct Shards::Outcome {
   std::vector<Tensor> buffers;
   Terms terms;
 };
-
-}  // namespace
 
 Batch shard_of(const Batch& batch, int64_t shard, int64_t shards) {
   if (shards == 1) return batch;
@@ -54,43 +61,94 @@ Tensor tree_sum(std::vector<Tensor> parts) {
   return parts[0];
 }
 
-Terms for_each_shard(int64_t shards, torch::nn::Module& module, FlatParameters& parameters,
-                     const std::function<Terms(int64_t shard)>& part) {
-  if (shards == 1) return part(0);
-  const OneThread one_thread;
-  const std::vector<Tensor> buffers = module.buffers();
-  std::vector<Tensor> gradients;
-  for (const auto& group : parameters.groups()) gradients.push_back(group.gradients);
-  const std::vector<Tensor> buffers_before = copies(buffers), gradients_before = copies(gradients);
+Shards::Shards(AnyModel& model, int64_t shards) : model_(model), count_(shards) {
+  if (shards == 1) return;
+  const auto parameters = model.module->parameters();
+  const bool on_cpu = parameters.empty() || parameters.front().is_cpu();
+  const auto most = static_cast<uint64_t>(std::min<int64_t>(shards, at::get_num_threads()));
+  const auto count = model.twin && on_cpu ? static_cast<int>(std::bit_floor(most)) : 1;
+  for (int worker = 1; worker < count; ++worker) {
+    twins_.push_back(model.twin());
+    twins_.back().module->train(model.module->is_training());
+  }
+  workers_ = std::make_unique<Workers>(count);
+}
 
-  std::vector<Part> parts;
-  for (int64_t shard = 0; shard < shards; ++shard) {
+std::vector<AnyModel*> Shards::models() {
+  std::vector<AnyModel*> all{&model_};
+  for (AnyModel& twin : twins_) all.push_back(&twin);
+  return all;
+}
+
+Shards::Learner::Learner(Shards& shards, FlatParameters& parameters, const Player& player) : whole_(&parameters) {
+  if (shards.count() == 1) return;
+  for (AnyModel* model : shards.models()) replicas_.emplace_back(player(*model), parameters);
+}
+
+void Shards::compute(int worker, Learner& learner, const std::function<Terms(int64_t, AnyModel&)>& part,
+                     const std::vector<Tensor>& buffers, std::vector<Outcome>& outcomes) {
+  const int64_t each = count_ / workers_->count(), first = worker * each;
+  AnyModel& model = *models()[static_cast<size_t>(worker)];
+  FlatParameters& own = learner.replicas_[static_cast<size_t>(worker)];
+  const std::vector<Tensor> gradients = gradients_of(own);
+  const std::vector<Tensor> own_buffers = model.module->buffers();
+  // Sums of 1, 2, 4, ... shards that wait for their equals: the left halves of the tree so far.
+  std::vector<std::pair<int64_t, std::vector<Tensor>>> waiting;
+  for (int64_t shard = first; shard < first + each; ++shard) {
     {
       const torch::NoGradGuard no_grad;
-      parameters.zero_gradients();
-      assign(buffers, buffers_before);
+      own.zero_gradients();
+      assign(own_buffers, buffers);
     }
-    Terms terms = part(shard);
-    parts.push_back({copies(gradients), copies(buffers), std::move(terms)});
+    Terms terms = part(shard, model);
+    const torch::NoGradGuard no_grad;
+    outcomes[static_cast<size_t>(shard)] = {copies(own_buffers), std::move(terms)};
+    int64_t size = 1;
+    for (; !waiting.empty() && waiting.back().first == size; size *= 2) {
+      // left + right, into the right one: the order of two floats in a sum does not change it
+      for (size_t g = 0; g < gradients.size(); ++g) gradients[g].add_(waiting.back().second[g]);
+      waiting.pop_back();
+    }
+    if (shard + 1 < first + each) waiting.emplace_back(size, copies(gradients));
   }
+}
+
+Terms Shards::accumulate(Learner& learner, const std::function<Terms(int64_t shard, AnyModel& model)>& part) {
+  if (count_ == 1) return part(0, model_);
+  const std::vector<Tensor> buffers = model_.module->buffers();
+  const std::vector<Tensor> before = copies(buffers);
+  std::vector<Outcome> outcomes(static_cast<size_t>(count_));
+  workers_->run([&](int worker) { compute(worker, learner, part, before, outcomes); });
 
   const torch::NoGradGuard no_grad;
+  const auto workers = static_cast<size_t>(workers_->count());
+  std::vector<std::vector<Tensor>> sums;
+  for (const FlatParameters& replica : learner.replicas_) sums.push_back(gradients_of(replica));
+  const std::vector<Tensor> whole = gradients_of(*learner.whole_);
+  for (size_t g = 0; g < whole.size(); ++g) {
+    for_ranges(workers_.get(), whole[g].numel(), /*align=*/64, [&](int64_t begin, int64_t end) {
+      for (size_t distance = 1; distance < workers; distance *= 2) {
+        for (size_t w = 0; w + distance < workers; w += 2 * distance)
+          add(sums[w][g], sums[w + distance][g], begin, end);
+      }
+      add(whole[g], sums[0][g], begin, end);
+    });
+  }
+
   const auto mean_of = [&](const auto& pick) {
     std::vector<Tensor> each;
-    for (Part& p : parts) each.push_back(pick(p));
-    return tree_sum(std::move(each)).div_(static_cast<double>(shards));
+    for (Outcome& outcome : outcomes) each.push_back(pick(outcome));
+    return tree_sum(std::move(each)).div_(static_cast<double>(count_));
   };
-  for (size_t g = 0; g < gradients.size(); ++g) {
-    gradients[g].copy_(gradients_before[g] + mean_of([&](Part& p) { return p.gradients[g]; }));
-  }
   for (size_t b = 0; b < buffers.size(); ++b) {
     // Counters and flags agree between shards; statistics are averaged.
-    if (buffers[b].is_floating_point())
-      buffers[b].variable_data().copy_(mean_of([&](Part& p) { return p.buffers[b]; }));
+    const Tensor made =
+        buffers[b].is_floating_point() ? mean_of([&](Outcome& o) { return o.buffers[b]; }) : outcomes.back().buffers[b];
+    buffers[b].variable_data().copy_(made);
   }
   Terms terms;
-  for (const auto& [name, value] : parts[0].terms) {
-    terms[name] = mean_of([&, key = name](Part& p) { return p.terms.at(key).clone(); });
+  for (const auto& [name, value] : outcomes[0].terms) {
+    terms[name] = mean_of([&, key = name](Outcome& o) { return o.terms.at(key).clone(); });
   }
   return terms;
 }

@@ -5,7 +5,7 @@
 #include <torch/utils.h>
 
 #include "core/error.h"
-#include "trainers/shards.h"
+#include "models/linear_pass.h"
 
 namespace genzoo {
 namespace {
@@ -21,26 +21,35 @@ void add_share(Terms& sum, const Terms& terms, int64_t parts) {
 
 /// Clips if asked to, and updates. Puts the gradient's norm into the terms when it was computed anyway or is to be
 /// measured, and then also how far the weights moved; `player` stands before the names.
-void descend(Optimizer& optimizer, const StepConfig& config, int64_t step, bool measured, Terms& terms,
-             const std::string& player = "") {
+void descend(Optimizer& optimizer, const StepConfig& config, int64_t step, bool measured, Workers* workers,
+             Terms& terms, const std::string& player = "") {
   const torch::NoGradGuard no_grad;
   if (config.clip_norm > 0) {
-    terms[player + "gradient_norm"] = optimizer.clip(config.clip_norm);
+    terms[player + "gradient_norm"] = optimizer.clip(config.clip_norm, workers);
   } else if (measured) {
-    terms[player + "gradient_norm"] = optimizer.parameters().gradient_norm();
+    terms[player + "gradient_norm"] = optimizer.parameters().gradient_norm(workers);
   }
   std::vector<Tensor> before;
   if (measured) before = optimizer.parameters().copy_of_values();
-  optimizer.step(learning_rate(config.schedule, optimizer.base_lr(), step, config.steps));
+  optimizer.step(learning_rate(config.schedule, optimizer.base_lr(), step, config.steps), workers);
   if (measured) terms[player + "update_ratio"] = optimizer.parameters().relative_change(before);
 }
 
+/// The gradient of loss / parts: what one of so many equal parts adds to that of the mean.
+void backward(const Tensor& loss, int64_t parts) { (parts == 1 ? loss : loss / static_cast<double>(parts)).backward(); }
+
 torch::Device device_of(const Batch& batch) { return batch.x.device(); }
 
-/// While it lives, the player's parameters are constants, so that no gradient is computed for them.
+/// While it lives, the discriminator's parameters are constants in all models, so that no gradient is computed for
+/// them.
 class Frozen final {
  public:
-  explicit Frozen(torch::nn::Module& module) : parameters_(module.parameters()) { set(false); }
+  explicit Frozen(const std::vector<AnyModel*>& models) {
+    for (const AnyModel* model : models) {
+      for (const Tensor& p : model->can.game->discriminator->parameters()) parameters_.push_back(p);
+    }
+    set(false);
+  }
   ~Frozen() { set(true); }
   Frozen(const Frozen&) = delete;
   Frozen& operator=(const Frozen&) = delete;
@@ -55,29 +64,33 @@ class Frozen final {
 }  // namespace
 
 GradientStep::GradientStep(AnyModel& model, const OptimizerConfig& optimizer, StepConfig config)
-    : model_(model), config_(std::move(config)), optimizer_(*model.module, optimizer) {}
+    : config_(std::move(config)),
+      optimizer_(*model.module, optimizer),
+      shards_(model, config_.shards),
+      learner_(shards_, optimizer_.parameters(), [](AnyModel& m) -> torch::nn::Module& { return *m.module; }) {}
 
 Terms GradientStep::update(const BatchSource& source, int64_t step, bool measured) {
+  const OneThread serial(shards_.workers() != nullptr);
   optimizer_.parameters().zero_gradients();
   Terms terms;
   for (int64_t micro = 0; micro < config_.accumulate; ++micro) {
     const int64_t index = step * config_.accumulate + micro;
     const Batch batch = source(index);
-    const Terms part = for_each_shard(config_.shards, *model_.module, optimizer_.parameters(), [&](int64_t shard) {
+    const Terms part = shards_.accumulate(learner_, [&](int64_t shard, AnyModel& model) {
       Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(index), static_cast<uint64_t>(shard),
                                device_of(batch));
       Loss loss;
       {
         const Autocast autocast(device_of(batch), config_.precision);
-        loss = model_.can.loss(shard_of(batch, shard, config_.shards), rng, step);
+        loss = model.can.loss(shard_of(batch, shard, config_.shards), rng, step);
       }
-      (config_.accumulate == 1 ? loss.total : loss.total / static_cast<double>(config_.accumulate)).backward();
+      backward(loss.total, config_.accumulate * config_.shards);
       loss.terms["loss"] = loss.total.detach();
       return std::move(loss.terms);
     });
     add_share(terms, part, config_.accumulate);
   }
-  descend(optimizer_, config_, step, measured, terms);
+  descend(optimizer_, config_, step, measured, shards_.workers(), terms);
   return terms;
 }
 
@@ -87,23 +100,29 @@ double GradientStep::learning_rate_at(int64_t step) const {
 
 AdversarialStep::AdversarialStep(AnyModel& model, const OptimizerConfig& generator,
                                  const OptimizerConfig& discriminator, StepConfig config)
-    : model_(model),
+    : n_critic_(model.can.game->n_critic),
       config_(std::move(config)),
       generator_(*model.can.game->generator, generator),
-      discriminator_(*model.can.game->discriminator, discriminator) {}
+      discriminator_(*model.can.game->discriminator, discriminator),
+      shards_(model, config_.shards),
+      generator_learner_(shards_, generator_.parameters(),
+                         [](AnyModel& m) -> torch::nn::Module& { return *m.can.game->generator; }),
+      discriminator_learner_(shards_, discriminator_.parameters(),
+                             [](AnyModel& m) -> torch::nn::Module& { return *m.can.game->discriminator; }) {}
 
 Terms AdversarialStep::update(const BatchSource& source, int64_t step, bool measured) {
-  const AdversarialGame& game = *model_.can.game;
+  const OneThread serial(shards_.workers() != nullptr);
   Terms terms;
   // Everything a shard needs again for the generator's turn: its fakes, with their graph, and its stream.
   std::vector<Tensor> fakes(static_cast<size_t>(config_.shards));
 
-  for (int64_t turn = 0; turn < game.n_critic; ++turn) {
-    const int64_t index = step * game.n_critic + turn;
-    const bool last = turn + 1 == game.n_critic;
+  for (int64_t turn = 0; turn < n_critic_; ++turn) {
+    const int64_t index = step * n_critic_ + turn;
+    const bool last = turn + 1 == n_critic_;
     const Batch batch = source(index);
     discriminator_.parameters().zero_gradients();
-    Terms turn_terms = for_each_shard(config_.shards, *model_.module, discriminator_.parameters(), [&](int64_t shard) {
+    Terms turn_terms = shards_.accumulate(discriminator_learner_, [&](int64_t shard, AnyModel& model) {
+      const AdversarialGame& game = *model.can.game;
       Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(index), static_cast<uint64_t>(shard),
                                device_of(batch));
       const Batch real = shard_of(batch, shard, config_.shards);
@@ -119,30 +138,30 @@ Terms AdversarialStep::update(const BatchSource& source, int64_t step, bool meas
         if (last) fakes[static_cast<size_t>(shard)] = fake;
         loss = game.discriminator_loss(real, fake, rng);
       }
-      loss.total.backward();
+      backward(loss.total, config_.shards);
       loss.terms["discriminator_loss"] = loss.total.detach();
       return std::move(loss.terms);
     });
-    descend(discriminator_, config_, step, measured && last, turn_terms, "discriminator_");
+    descend(discriminator_, config_, step, measured && last, shards_.workers(), turn_terms, "discriminator_");
     if (last) add_share(terms, turn_terms, 1);
   }
 
   generator_.parameters().zero_gradients();
-  const Frozen frozen(*game.discriminator);
-  Terms turn_terms = for_each_shard(config_.shards, *model_.module, generator_.parameters(), [&](int64_t shard) {
+  const Frozen frozen(shards_.models());
+  Terms turn_terms = shards_.accumulate(generator_learner_, [&](int64_t shard, AnyModel& model) {
     const Tensor& fake = fakes[static_cast<size_t>(shard)];
     Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(step),
                              static_cast<uint64_t>(config_.shards + shard), fake.device());
     Loss loss;
     {
       const Autocast autocast(fake.device(), config_.precision);
-      loss = game.generator_loss(fake, rng);
+      loss = model.can.game->generator_loss(fake, rng);
     }
-    loss.total.backward();
+    backward(loss.total, config_.shards);
     loss.terms["generator_loss"] = loss.total.detach();
     return std::move(loss.terms);
   });
-  descend(generator_, config_, step, measured, turn_terms, "generator_");
+  descend(generator_, config_, step, measured, shards_.workers(), turn_terms, "generator_");
   add_share(terms, turn_terms, 1);
   terms["loss"] = terms.at("discriminator_loss") + terms.at("generator_loss");
   return terms;

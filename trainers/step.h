@@ -13,6 +13,7 @@
 #include "trainers/optimizer.h"
 #include "trainers/precision.h"
 #include "trainers/schedule.h"
+#include "trainers/shards.h"
 
 namespace genzoo {
 
@@ -62,9 +63,10 @@ class GradientStep final : public Step {
   int64_t batches_per_update() const override { return config_.accumulate; }
 
  private:
-  AnyModel& model_;
   StepConfig config_;
   Optimizer optimizer_;
+  Shards shards_;
+  Shards::Learner learner_;
 };
 
 /// For two players: n_critic discriminator updates, then one of the generator. Goodfellow et al. (2014), algorithm 1.
@@ -81,10 +83,12 @@ class AdversarialStep final : public Step {
   int64_t batches_per_update() const override { return 1; }
 
  private:
-  AnyModel& model_;
+  int64_t n_critic_;
   StepConfig config_;
   Optimizer generator_;
   Optimizer discriminator_;
+  Shards shards_;
+  Shards::Learner generator_learner_, discriminator_learner_;
 };
 
 /// Throws UsageError for settings that are for another number of players than the model has.

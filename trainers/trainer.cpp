@@ -92,8 +92,6 @@ TrainOutcome Trainer::run() {
   const auto start = std::chrono::steady_clock::now();
   const int64_t steps = config_.train.steps;
   const Every& every = config_.train.every;
-  const BatchSource batches = [this](int64_t index) { return source_.batch(index); };
-  const int64_t examples = step_->batches_per_update() * config_.train.batch_size;
   for (auto& o : observers_) o->begin(steps_done_, steps, resumed_);
   logged_step_ = steps_done_;
   logged_at_ = seconds_before_;
@@ -102,9 +100,7 @@ TrainOutcome Trainer::run() {
 
   while (steps_done_ < steps && SignalGuard::received() == 0) {
     const bool logged = (steps_done_ + 1) % every.log == 0 || steps_done_ + 1 == steps;
-    const Terms terms = step_->update(batches, steps_done_, /*measured=*/logged);
-    ++steps_done_;
-    if (ema_) ema_->update(steps_done_ * examples, examples);
+    const Terms terms = advance(/*measured=*/logged);
     const auto seconds = [&] { return seconds_before_ + seconds_since(start) - paused; };
     if (logged) log(terms, seconds);
     const auto pause = std::chrono::steady_clock::now();
@@ -118,6 +114,8 @@ TrainOutcome Trainer::run() {
     paused += seconds_since(pause);
   }
 
+  if (steps == 0 && last_saved_ < 0) save();  // as it is at first
+
   TrainOutcome outcome{ExitCode::done, steps_done_, "finished", validation_loss_, seconds_since(start)};
   if (steps_done_ < steps) {
     const bool interrupt = SignalGuard::received() == SIGINT;
@@ -129,24 +127,19 @@ TrainOutcome Trainer::run() {
   return outcome;
 }
 
-double Trainer::seconds_per_step(double limit) {
-  constexpr int64_t kWarmUp = 3;  // the first steps also get their memory
-  const BatchSource batches = [this](int64_t index) { return source_.batch(index); };
+Terms Trainer::advance(bool measured) {
   const int64_t examples = step_->batches_per_update() * config_.train.batch_size;
-  const auto step = [&](int64_t t) {
-    const Terms terms = step_->update(batches, t, /*measured=*/false);
-    if (ema_) ema_->update((t + 1) * examples, examples);
-    terms.at("loss").item<double>();  // only then is a device done with the step
-  };
-  const auto start = std::chrono::steady_clock::now();
-  int64_t t = 0;
-  for (; t < kWarmUp && (t == 0 || seconds_since(start) < limit / 2); ++t) step(t);
-  const auto warm = std::chrono::steady_clock::now();
-  const int64_t before = t;
-  do {
-    step(t++);
-  } while (seconds_since(start) < limit);
-  return seconds_since(warm) / static_cast<double>(t - before);
+  const BatchSource batches = [this](int64_t index) { return source_.batch(index); };
+  Terms terms = step_->update(batches, steps_done_, measured);
+  ++steps_done_;
+  if (ema_) ema_->update(steps_done_ * examples, examples);
+  return terms;
+}
+
+Tensor Trainer::update() { return advance(/*measured=*/false).at("loss"); }
+
+int64_t Trainer::items_per_update() const {
+  return step_->batches_per_update() * config_.train.batch_size * std::max<int64_t>(model_.can.context, 1);
 }
 
 void Trainer::log(const Terms& terms, const std::function<double()>& clock) {
@@ -162,9 +155,8 @@ void Trainer::log(const Terms& terms, const std::function<double()>& clock) {
   const double seconds = clock();  // after the values were read: only then is a device done with the step
   line.seconds = seconds;
   line.lr = step_->learning_rate_at(steps_done_ - 1);
-  const int64_t items = (steps_done_ - logged_step_) * step_->batches_per_update() * config_.train.batch_size *
-                        std::max<int64_t>(model_.can.context, 1);
-  line.items_per_s = static_cast<double>(items) / std::max(seconds - logged_at_, 1e-9);
+  line.items_per_s =
+      static_cast<double>((steps_done_ - logged_step_) * items_per_update()) / std::max(seconds - logged_at_, 1e-9);
   logged_at_ = seconds;
   logged_step_ = steps_done_;
   for (auto& o : observers_) o->line(line);

@@ -49,14 +49,16 @@ class Trainer final {
   /// checkpoint is then still good.
   TrainOutcome run();
 
-  /// Mean seconds of an update, from about `limit` seconds of them, at least two updates. They change the model: for
-  /// one that is thrown away.
-  double seconds_per_step(double limit);
+  /// One update like those of run(), of which no observer is told: its loss, (), on the device. To measure its speed.
+  Tensor update();
+  /// Examples, of text tokens, that an update learns from.
+  int64_t items_per_update() const;
 
   int64_t steps_done() const { return steps_done_; }
   const AnyModel& model() const { return model_; }
 
  private:
+  Terms advance(bool measured);  // one update, and the average after it
   bool due(int64_t every) const { return steps_done_ % every == 0 || steps_done_ == config_.train.steps; }
   void log(const Terms& terms, const std::function<double()>& clock);
   void validate(double seconds);

@@ -21,21 +21,29 @@ void zero(const Layer& layer) {
 
 }  // namespace
 
-CouplingMLPImpl::CouplingMLPImpl(int64_t dim, int64_t hidden_dim, int64_t hidden_layers, Rng& init) {
+CouplingMLPImpl::CouplingMLPImpl(int64_t dim, int64_t hidden_dim, int64_t hidden_layers, bool zero_start, Rng& init) {
   for (int64_t i = 0; i <= hidden_layers; ++i) {
     const int64_t in = i == 0 ? dim : hidden_dim, out = i == hidden_layers ? 2 * dim : hidden_dim;
     layers_.push_back(register_module(std::to_string(i), Linear(in, out, init)));
   }
-  zero(layers_.back());
+  if (zero_start) zero(layers_.back());
 }
 
 Tensor CouplingMLPImpl::forward(const Tensor& x) {
-  Tensor h = layers_.front()->forward(x);
-  for (size_t i = 1; i < layers_.size(); ++i) h = layers_[i]->forward(h.relu());
+  Tensor h = x;
+  for (Linear& layer : layers_)
+    h = layer->activated(h, &layer == &layers_.back() ? Activation::none : Activation::relu);
   return h;
 }
 
-CouplingResNetImpl::CouplingResNetImpl(int64_t channels, int64_t hidden_dim, int64_t blocks, int64_t fold, Rng& init)
+std::vector<LinearParameters> CouplingMLPImpl::parameters_in_order() const {
+  std::vector<LinearParameters> parameters;
+  for (const Linear& layer : layers_) parameters.push_back({layer->weight, layer->bias});
+  return parameters;
+}
+
+CouplingResNetImpl::CouplingResNetImpl(int64_t channels, int64_t hidden_dim, int64_t blocks, int64_t fold,
+                                       bool zero_start, Rng& init)
     : fold_(fold) {
   input_ = register_module("input", Conv2d(fold * fold * channels, hidden_dim, kSameSize, init));
   for (int64_t i = 0; i < blocks; ++i) {
@@ -44,7 +52,7 @@ CouplingResNetImpl::CouplingResNetImpl(int64_t channels, int64_t hidden_dim, int
                        register_module(name + "_second", Conv2d(hidden_dim, hidden_dim, kSameSize, init))});
   }
   output_ = register_module("output", Conv2d(hidden_dim, 2 * fold * fold * channels, kPointwise, init));
-  zero(output_);
+  if (zero_start) zero(output_);
 }
 
 Tensor CouplingResNetImpl::forward(const Tensor& x) {
@@ -66,8 +74,13 @@ Tensor channel_mask(at::IntArrayRef event, bool flip) {
   return ((channel < event[0] / 2) != flip).to(torch::kFloat);
 }
 
-CouplingImpl::CouplingImpl(at::IntArrayRef event, const Tensor& mask_, std::shared_ptr<CouplingNetwork> network)
-    : mask(register_buffer("mask", mask_)), network_(register_module("network", std::move(network))) {
+CouplingImpl::CouplingImpl(at::IntArrayRef event, const Tensor& mask_, bool learned_scale,
+                           std::shared_ptr<CouplingNetwork> network)
+    : mask(register_buffer("mask", mask_)),
+      network_(register_module("network", std::move(network))),
+      mlp_(dynamic_cast<const CouplingMLPImpl*>(network_.get())) {
+  if (mlp_) changed_ = mask[0].item<float>() == 0 ? 0 : 1;
+  if (!learned_scale) return;
   std::vector<int64_t> size(event.size(), 1);
   size[0] = event[0];
   log_scale_bound = register_parameter("log_scale_bound", torch::ones(size));
@@ -77,10 +90,14 @@ CouplingImpl::Affine CouplingImpl::affine(const Tensor& x) {
   // The sums over pixels stay in x's precision when autocast lowers the network's.
   const auto raw = network_->forward(mask * x).to(x.scalar_type()).chunk(2, /*dim=*/1);
   const Tensor changed = 1 - mask;
-  return {changed * log_scale_bound * raw[0].tanh(), changed * raw[1]};
+  const Tensor bounded = raw[0].tanh();
+  return {changed * (log_scale_bound.defined() ? log_scale_bound * bounded : bounded), changed * raw[1]};
 }
 
 Transformed CouplingImpl::forward(const Tensor& x) {
+  if (mlp_ && fits_fused_coupling(x)) {
+    return fused_coupling(x, changed_, mask, log_scale_bound, mlp_->parameters_in_order());
+  }
   const auto [log_scale, translation] = affine(x);
   return {x * log_scale.exp() + translation, log_scale.flatten(1).sum(1)};
 }

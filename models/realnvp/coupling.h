@@ -8,11 +8,12 @@
 #include "core/random.h"
 #include "models/layers.h"
 #include "models/realnvp/flow_layer.h"
+#include "models/realnvp/fused_coupling.h"
 
 namespace genzoo {
 
 /// s and t from one network in one pass: the same batch and spatial size out, twice the features or channels, those of
-/// the raw s first. The last layer is zero at first.
+/// the raw s first. With `zero_start` the last layer is zero at first.
 class CouplingNetwork : public torch::nn::Module {
  public:
   virtual Tensor forward(const Tensor& x) = 0;
@@ -21,8 +22,9 @@ class CouplingNetwork : public torch::nn::Module {
 /// For vectors: (B, D) -> (B, 2D) through `hidden_layers` layers of ReLU units.
 class CouplingMLPImpl final : public CouplingNetwork {
  public:
-  CouplingMLPImpl(int64_t dim, int64_t hidden_dim, int64_t hidden_layers, Rng& init);
+  CouplingMLPImpl(int64_t dim, int64_t hidden_dim, int64_t hidden_layers, bool zero_start, Rng& init);
   Tensor forward(const Tensor& x) override;
+  std::vector<LinearParameters> parameters_in_order() const;
 
  private:
   std::vector<Linear> layers_;  // "0", "1", ...
@@ -35,7 +37,7 @@ TORCH_MODULE(CouplingMLP);
 /// With `fold` = 2 it computes on blocks of 2 x 2 pixels as 4C channels, for a quarter of the work at even H and W.
 class CouplingResNetImpl final : public CouplingNetwork {
  public:
-  CouplingResNetImpl(int64_t channels, int64_t hidden_dim, int64_t blocks, int64_t fold, Rng& init);
+  CouplingResNetImpl(int64_t channels, int64_t hidden_dim, int64_t blocks, int64_t fold, bool zero_start, Rng& init);
   Tensor forward(const Tensor& x) override;
 
  private:
@@ -59,15 +61,16 @@ Tensor channel_mask(at::IntArrayRef event, bool flip);
 /// y = b x + (1 - b) (x exp(s(b x)) + t(b x)), b the mask. Dinh et al. (2017), eq. (9); its triangular Jacobian has
 /// the log-determinant of eq. (6), the sum of s where b = 0. The inverse, eq. (7)-(8), costs the same.
 ///
-/// s is bounded by a learned factor a channel, s = log_scale_bound * tanh(raw s), which keeps the inverse stable.
+/// s is bounded, s = log_scale_bound * tanh(raw s), which keeps the inverse stable: by a learned factor a channel, or
+/// by 1.
 class CouplingImpl final : public FlowLayer {
  public:
-  CouplingImpl(at::IntArrayRef event, const Tensor& mask, std::shared_ptr<CouplingNetwork> network);
+  CouplingImpl(at::IntArrayRef event, const Tensor& mask, bool learned_scale, std::shared_ptr<CouplingNetwork> network);
   Transformed forward(const Tensor& x) override;
   Tensor inverse(const Tensor& y) override;
 
   Tensor mask;             ///< broadcastable to the event, a buffer; 1: passes through
-  Tensor log_scale_bound;  ///< (D) or (C, 1, 1); ones at first
+  Tensor log_scale_bound;  ///< (D) or (C, 1, 1), ones at first; undefined when it is not learned
 
  private:
   struct Affine {
@@ -76,6 +79,8 @@ class CouplingImpl final : public FlowLayer {
   Affine affine(const Tensor& x);
 
   std::shared_ptr<CouplingNetwork> network_;
+  const CouplingMLPImpl* mlp_;  ///< the same, of vectors; else nullptr
+  int64_t changed_ = 0;         ///< of vectors: the first dimension that changes
 };
 TORCH_MODULE(Coupling);
 

@@ -23,11 +23,12 @@ void check(const RealNVPConfig& config, const DataSpec& data) {
                     "a language model",
                     data.dataset, data.describe()));
   }
-  if (data.kind == DataKind::vectors && data.dims() < 2) {
+  const bool flat = config.architecture == FlowArchitecture::flat;
+  if ((data.kind == DataKind::vectors || flat) && data.dims() < 2) {
     throw UsageError(fmt::format("models/realnvp: data '{}' are {}; a coupling layer needs at least 2 dimensions",
                                  data.dataset, data.describe()));
   }
-  if (data.kind != DataKind::images) return;
+  if (data.kind != DataKind::images || flat) return;
   const int64_t height = data.shape[1], width = data.shape[2];
   int64_t most = 1;
   while ((height >> (most - 1)) % 2 == 0 && (width >> (most - 1)) % 2 == 0) ++most;
@@ -52,14 +53,15 @@ void push_normalization(FlowSequence& flow, FlowNormalization kind, at::IntArray
 
 }  // namespace
 
-RealNVPImpl::RealNVPImpl(const RealNVPConfig& config, const DataSpec& data, Rng& init) : data_(data) {
+RealNVPImpl::RealNVPImpl(const RealNVPConfig& config, const DataSpec& data, Rng& init)
+    : data_(data), flat_(data.kind == DataKind::vectors || config.architecture == FlowArchitecture::flat) {
   check(config, data);
-  if (!images()) {
+  if (images()) logit_ = register_module("logit", Logit(data.levels, config.alpha));
+  if (flat_) {
     scales_.push_back(register_module("scale0", vector_flow(config, init)));
-    parts_.push_back(data.shape);
+    parts_.push_back({data.dims()});
     return;
   }
-  logit_ = register_module("logit", Logit(data.levels, config.alpha));
   std::vector<int64_t> event = data.shape;  // C, H, W of what the next layer takes
   for (int64_t i = 0; i < config.scales; ++i) {
     const bool last = i + 1 == config.scales;
@@ -70,12 +72,13 @@ RealNVPImpl::RealNVPImpl(const RealNVPConfig& config, const DataSpec& data, Rng&
 }
 
 FlowSequence RealNVPImpl::vector_flow(const RealNVPConfig& config, Rng& init) const {
-  const auto& event = data_.shape;
+  const std::vector<int64_t> event{data_.dims()};
   FlowSequence flow;
   for (int64_t i = 0; i < config.couplings; ++i) {
     push_normalization(flow, config.normalization, event);
-    const CouplingMLP network(event[0], config.hidden_dim, config.blocks, init);
-    flow->push_back(Coupling(event, checkerboard_mask(event, /*flip=*/i % 2 == 1), network.ptr()).ptr());
+    const CouplingMLP network(event[0], config.hidden_dim, config.blocks, config.identity_start, init);
+    const Tensor mask = checkerboard_mask(event, /*flip=*/i % 2 == 1);
+    flow->push_back(Coupling(event, mask, config.learned_scale, network.ptr()).ptr());
   }
   return flow;
 }
@@ -87,8 +90,8 @@ FlowSequence RealNVPImpl::image_scale(const RealNVPConfig& config, std::vector<i
   const auto push_couplings = [&](int64_t count, Tensor (*mask)(at::IntArrayRef, bool), int64_t fold) {
     for (int64_t i = 0; i < count; ++i) {
       push_normalization(flow, config.normalization, event);
-      const CouplingResNet network(event[0], config.hidden_dim, config.blocks, fold, init);
-      flow->push_back(Coupling(event, mask(event, /*flip=*/i % 2 == 1), network.ptr()).ptr());
+      const CouplingResNet network(event[0], config.hidden_dim, config.blocks, fold, config.identity_start, init);
+      flow->push_back(Coupling(event, mask(event, /*flip=*/i % 2 == 1), config.learned_scale, network.ptr()).ptr());
     }
   };
   if (last) {
@@ -104,7 +107,12 @@ FlowSequence RealNVPImpl::image_scale(const RealNVPConfig& config, std::vector<i
 
 Transformed RealNVPImpl::forward(const Tensor& x) {
   Transformed h{x, x.new_zeros({x.size(0)})};
-  if (images()) h = logit_->forward(x);
+  if (images()) {
+    h = logit_->forward(x);
+  } else if (discrete()) {
+    h.y = x - middle();
+  }
+  if (flat_) h.y = h.y.flatten(1);
   std::vector<Tensor> latent;
   for (FlowSequence& scale : scales_) {
     auto [y, log_det] = scale->forward(h.y);
@@ -129,7 +137,9 @@ Tensor RealNVPImpl::inverse(const Tensor& z) {
     const Tensor part = latent[i].unflatten(1, parts_[i]);
     h = scales_[i]->inverse(h.defined() ? at::cat({h, part}, /*dim=*/1) : part);
   }
-  return images() ? logit_->inverse(h) : h;
+  if (flat_ && images()) h = h.unflatten(1, data_.shape);
+  if (images()) return logit_->inverse(h);
+  return discrete() ? h + middle() : h;
 }
 
 Tensor RealNVPImpl::real(const Tensor& x) const {
@@ -138,8 +148,8 @@ Tensor RealNVPImpl::real(const Tensor& x) const {
 }
 
 Tensor RealNVPImpl::dequantize(const Tensor& x, Rng& rng) const {
-  const Tensor pixels = real(x);
-  return pixels + rng.uniform_like(pixels);
+  const Tensor level = real(x);
+  return level + rng.uniform_like(level);
 }
 
 Tensor RealNVPImpl::log_density(const Tensor& x) {
@@ -159,27 +169,28 @@ Loss RealNVPImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
 }
 
 Tensor RealNVPImpl::log_prob(const Tensor& x, int64_t k, Rng& rng) {
-  if (!images()) return log_density(real(x));
+  if (!discrete()) return log_density(real(x));
   std::vector<Tensor> draws;
   for (int64_t i = 0; i < k; ++i) draws.push_back(log_density(dequantize(x, rng)));
   return k == 1 ? draws.front() : log_mean_exp(at::stack(draws), /*dim=*/0);
 }
 
 LikelihoodClaim RealNVPImpl::likelihood() const {
-  if (!images()) return {LikelihoodKind::exact, "change of variables"};
-  return {LikelihoodKind::lower_bound, "density of uniformly dequantized pixels, relative to the unit pixel cell"};
+  if (!discrete()) return {LikelihoodKind::exact, "change of variables"};
+  return {LikelihoodKind::lower_bound, fmt::format("density of uniformly dequantized {}, relative to the unit cell",
+                                                   images() ? "pixels" : "levels")};
 }
 
 Tensor RealNVPImpl::sample(int64_t n, Rng& rng, const SampleOptions& options) {
   return decode_latent(options.temperature * real(rng.normal({n, data_.dims()})));
 }
 
-Tensor RealNVPImpl::encode_latent(const Tensor& x) { return forward(images() ? real(x) + 0.5 : real(x)).y; }
+Tensor RealNVPImpl::encode_latent(const Tensor& x) { return forward(discrete() ? real(x) + 0.5 : real(x)).y; }
 
 Tensor RealNVPImpl::decode_latent(const Tensor& z) {
   const Tensor x = inverse(real(z));
-  if (!images()) return x.to(torch::kFloat);
-  return x.floor().clamp(0, data_.levels - 1).to(torch::kByte);
+  if (!discrete()) return x.to(torch::kFloat);
+  return x.floor().clamp(0, data_.levels - 1).to(images() ? torch::kByte : torch::kFloat);
 }
 
 }  // namespace genzoo

@@ -5,10 +5,12 @@
 //
 // log p(x) = log N(f(x); 0, I) + log |det df/dx|, eq. (3), exactly, and x = f^-1(z) samples.
 //
-// Vectors (D): coupling layers whose masks alternate between the odd and the even dimensions.
+// Vectors (D): coupling layers whose masks alternate between the odd and the even dimensions. Whole numbers, of vectors
+// with levels, become real by uniform noise on [0, 1) and are centered.
 // Images (C, H, W): section 3.6. Each scale but the last: couplings with checkerboard masks, a squeeze to (4C, H/2,
 // W/2), couplings with channel masks, and half of the channels leave for the latent; the last scale: checkerboard masks
-// only. An 8-bit pixel becomes a real number by uniform noise on [0, 1) (dequantization) and the logit.
+// only; or, flat, those of vectors. An 8-bit pixel becomes a real number by uniform noise on [0, 1) (dequantization)
+// and the logit.
 
 #include <cstdint>
 #include <string>
@@ -23,6 +25,10 @@ namespace genzoo {
 enum class FlowNormalization { actnorm, batch_norm, none };
 inline constexpr const char* kFlowNormalizationNames[] = {"actnorm", "batch_norm", "none"};
 
+/// What couplings a flow of images has.
+enum class FlowArchitecture { multi_scale, flat };
+inline constexpr const char* kFlowArchitectureNames[] = {"multi_scale", "flat"};
+
 struct RealNVPConfig {
   static constexpr const char* kName = "realnvp";
 
@@ -32,6 +38,9 @@ struct RealNVPConfig {
   int64_t blocks = 1;
   FlowNormalization normalization = FlowNormalization::actnorm;
   double alpha = 0.05;
+  FlowArchitecture architecture = FlowArchitecture::multi_scale;
+  bool learned_scale = true;
+  bool identity_start = true;
 
   void fields(Fields& f) {
     f("couplings", couplings, "coupling layers; of images: of each kind of mask at each scale, one more at the last",
@@ -42,6 +51,13 @@ struct RealNVPConfig {
     f("normalization", normalization, kFlowNormalizationNames, "before each coupling");
     f("alpha", alpha, "of images: share of the unit interval left free at each end before the logit",
       Range{1e-6, 0.5, false, true, "in [1e-6, 0.5)"});
+    f("architecture", architecture, kFlowArchitectureNames,
+      "of images: multi_scale, convolutions and squeezes; flat, an image is the vector of its pixels and 'scales' has "
+      "no "
+      "meaning");
+    f("learned_scale", learned_scale, "a factor of each dimension, or channel, bounds the log-scales; false: 1 does");
+    f("identity_start", identity_start,
+      "the couplings begin as the identity; false: with the usual random weights in the networks' last layers too");
   }
 };
 
@@ -56,22 +72,22 @@ class RealNVPImpl final : public torch::nn::Module {
   /// UsageError.
   RealNVPImpl(const RealNVPConfig& config, const DataSpec& data, Rng& init);
 
-  /// The flow on real numbers: vectors (B, D), or images (B, C, H, W) with pixels in (0, levels). y: the latent
-  /// (B, D).
+  /// The flow on real numbers: vectors (B, D), or images (B, C, H, W); levels as real numbers in (0, levels). y: the
+  /// latent (B, D).
   Transformed forward(const Tensor& x);
   Tensor inverse(const Tensor& z);
 
   Loss loss(const Batch& batch, Rng& rng, int64_t step);
 
-  /// (B), nats. Vectors: log p(x). Images: log of the mean density over k dequantizations of x, relative to the unit
-  /// pixel cell; in the mean over them at most the log-probability of the integers, and the closer the larger k.
-  /// Theis et al. (2016), section 3.1; Hoogeboom et al. (2020) for k > 1.
+  /// (B), nats. Real vectors: log p(x). Levels: log of the mean density over k dequantizations of x, relative to the
+  /// unit cell; in the mean over them at most the log-probability of the integers, and the closer the larger k. Theis
+  /// et al. (2016), section 3.1; Hoogeboom et al. (2020) for k > 1.
   Tensor log_prob(const Tensor& x, int64_t k, Rng& rng);
   LikelihoodClaim likelihood() const;
 
   Tensor sample(int64_t n, Rng& rng, const SampleOptions& options);  ///< base noise times the temperature
 
-  /// Pixels are taken at their cell's middle and decoded by rounding down, so decode_latent(encode_latent(x)) = x.
+  /// Levels are taken at their cell's middle and decoded by rounding down, so decode_latent(encode_latent(x)) = x.
   Tensor encode_latent(const Tensor& x);
   Tensor decode_latent(const Tensor& z);
   /// {D}. Of images: what leaves at the first scale, the second, ..., and what the last one ends in; each in the order
@@ -88,8 +104,11 @@ class RealNVPImpl final : public torch::nn::Module {
   Tensor dequantize(const Tensor& x, Rng& rng) const;
   Tensor log_density(const Tensor& x);
   bool images() const { return data_.kind == DataKind::images; }
+  bool discrete() const { return data_.levels > 0; }
+  double middle() const { return 0.5 * static_cast<double>(data_.levels); }  // of the levels' range
 
   DataSpec data_;
+  bool flat_;             // an event of the flow is a vector
   Logit logit_{nullptr};  // of images
   std::vector<FlowSequence> scales_;
   std::vector<std::vector<int64_t>> parts_;  // sizes of the latent's parts, in its order, without the batch

@@ -26,7 +26,7 @@ TransformerBlockImpl::TransformerBlockImpl(const BlockConfig& c, Rng& init)
 Tensor TransformerBlockImpl::forward(Tensor x, const PositionTable& positions, const Dropout& dropout,
                                      LayerCache* cache) {
   x = x + attention_->forward(attention_norm_->forward(x), positions, dropout, cache);
-  const Tensor h = at::gelu(mlp_in_->forward(mlp_norm_->forward(x)), /*approximate=*/"tanh");
+  const Tensor h = mlp_in_->activated(mlp_norm_->forward(x), Activation::gelu);
   return x + dropout(mlp_out_->forward(h));
 }
 

@@ -12,62 +12,13 @@
 #include "core/error.h"
 #include "models/realnvp/coupling.h"
 #include "models/realnvp/normalization.h"
+#include "tests/models/small_flow.h"
 #include "tests/support.h"
 
 namespace genzoo {
 namespace {
 
-Rng stream(uint64_t seed) { return Rng::for_batch(seed, Purpose::initialization, /*step=*/0); }
-
-Tensor doubles(at::IntArrayRef size, uint64_t seed) { return stream(seed).normal(size).to(torch::kDouble); }
-
-DataSpec vectors(int64_t dims) {
-  DataSpec spec;
-  spec.dataset = "points";
-  spec.kind = DataKind::vectors;
-  spec.shape = {dims};
-  return spec;
-}
-
-DataSpec images(std::vector<int64_t> shape, int64_t levels = 256) {
-  DataSpec spec;
-  spec.dataset = "pictures";
-  spec.kind = DataKind::images;
-  spec.shape = std::move(shape);
-  spec.levels = levels;
-  return spec;
-}
-
-/// Random, non-trivial parameters and statistics: at its initial values a flow is too simple to tell right from wrong.
-void perturb(torch::nn::Module& module, double size, uint64_t seed) {
-  const torch::NoGradGuard no_grad;
-  Rng rng = stream(seed);
-  for (Tensor& parameter : module.parameters()) parameter.add_(size * rng.normal_like(parameter));
-  for (auto& buffer : module.named_buffers()) {
-    const std::string& name = buffer.key();
-    const auto is = [&](const std::string& last) {
-      return name.size() >= last.size() && name.compare(name.size() - last.size(), last.size(), last) == 0;
-    };
-    if (is("mean") || is("log_std")) buffer.value().add_(size * rng.normal_like(buffer.value()));
-    if (is("running_var")) buffer.value().mul_((size * rng.normal_like(buffer.value())).exp());
-    if (is("initialized")) buffer.value().fill_(1);
-  }
-}
-
-/// A model in double precision and eval mode, away from its initial values.
-RealNVP perturbed(const RealNVPConfig& config, const DataSpec& spec, double size = 0.3) {
-  Rng init = stream(1);
-  RealNVP model(config, spec, init);
-  model->to(torch::kDouble);
-  perturb(*model, size, /*seed=*/2);
-  model->eval();
-  return model;
-}
-
-/// A small network: two couplings of each kind, and eight units.
-RealNVPConfig tiny(FlowNormalization normalization = FlowNormalization::actnorm) {
-  return {.couplings = 2, .hidden_dim = 8, .normalization = normalization};
-}
+using namespace small_flow;
 
 using Forward = std::function<Transformed(const Tensor&)>;
 using Inverse = std::function<Tensor(const Tensor&)>;
@@ -117,24 +68,25 @@ double bits_per_dim(RealNVP& model, const Tensor& x) {
 TEST_CASE("every layer of a flow is inverted exactly and knows its log-determinant", "[models][realnvp]") {
   Rng init = stream(7);
   const bool flip = GENERATE(false, true);
+  const bool learned_scale = GENERATE(false, true);
   SECTION("coupling of vectors") {
     const std::vector<int64_t> event{5};
-    Coupling layer(event, checkerboard_mask(event, flip), CouplingMLP(5, 8, 2, init).ptr());
+    Coupling layer(event, checkerboard_mask(event, flip), learned_scale, CouplingMLP(5, 8, 2, true, init).ptr());
     check_layer(*layer, {3, 5});
   }
   SECTION("coupling of images, channels") {
     const std::vector<int64_t> event{4, 3, 2};
-    Coupling layer(event, channel_mask(event, flip), CouplingResNet(4, 6, 1, 1, init).ptr());
+    Coupling layer(event, channel_mask(event, flip), learned_scale, CouplingResNet(4, 6, 1, 1, true, init).ptr());
     check_layer(*layer, {2, 4, 3, 2});
   }
   SECTION("coupling of images, checkerboard") {
     const std::vector<int64_t> event{2, 3, 3};
-    Coupling layer(event, checkerboard_mask(event, flip), CouplingResNet(2, 6, 2, 1, init).ptr());
+    Coupling layer(event, checkerboard_mask(event, flip), learned_scale, CouplingResNet(2, 6, 2, 1, true, init).ptr());
     check_layer(*layer, {2, 2, 3, 3});
   }
   SECTION("coupling of images, checkerboard, folded network") {
     const std::vector<int64_t> event{1, 4, 2};
-    Coupling layer(event, checkerboard_mask(event, flip), CouplingResNet(1, 6, 1, 2, init).ptr());
+    Coupling layer(event, checkerboard_mask(event, flip), learned_scale, CouplingResNet(1, 6, 1, 2, true, init).ptr());
     check_layer(*layer, {2, 1, 4, 2});
   }
   SECTION("normalization") {
@@ -177,6 +129,15 @@ TEST_CASE("a whole flow is inverted exactly and knows its log-determinant", "[mo
     config.scales = 3;
     config.couplings = 1;
     check(perturbed(config, images({1, 4, 8}), 0.1), 256 * doubles({2, 1, 4, 8}, 4).sigmoid(), 32);
+  }
+  SECTION("whole numbers") {
+    check(perturbed(tiny(normalization), whole_numbers(3, 4)), 4 * doubles({3, 3}, 4).sigmoid(), 3);
+  }
+  SECTION("images as vectors") {
+    auto config = tiny(normalization);
+    config.architecture = FlowArchitecture::flat;
+    config.learned_scale = false;
+    check(perturbed(config, images({1, 2, 3}), 0.1), 256 * doubles({2, 1, 2, 3}, 4).sigmoid(), 6);
   }
   SECTION("images in color") {
     check(perturbed(tiny(normalization), images({3, 2, 2}), 0.1), 256 * doubles({2, 3, 2, 2}, 4).sigmoid(), 12);

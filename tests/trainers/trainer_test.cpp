@@ -11,6 +11,7 @@
 #include "tests/support.h"
 #include "tests/trainers/tiny_experiment.h"
 #include "trainers/samples.h"
+#include "trainers/timing.h"
 
 namespace genzoo {
 namespace {
@@ -415,12 +416,12 @@ TEST_CASE("the pace of a training is measured without a run folder", "[trainers]
     const ExperimentConfig config = experiment(family.model, family.data);
     Trainer trainer(config, open_dataset(config.data, {}), RunFolder(fs::path()));
     const auto start = std::chrono::steady_clock::now();
-    const double pace = trainer.seconds_per_step(0.05);
+    const double pace = seconds_per_update(trainer, 0.05);
     const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     CHECK(pace > 0);
     CHECK(pace < spent);
     CHECK(spent < 5);
-    CHECK(trainer.steps_done() == 0);
+    CHECK(trainer.steps_done() >= 2);
   }
 }
 

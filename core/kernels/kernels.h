@@ -1,0 +1,72 @@
+#pragma once
+// Loops over memory that LibTorch's operators would run in several passes: written once (*.vec.cpp), compiled for each
+// instruction set, chosen by what the processor can do. They take raw pointers and ranges, allocate nothing and start
+// no threads; who calls them cuts the work. LibTorch's own operators are the reference that tests compare with.
+
+#include <cstdint>
+
+namespace genzoo {
+
+/// One step of Adam with decoupled weight decay. Loshchilov & Hutter (2019), algorithm 2; Kingma & Ba (2015).
+struct AdamStep {
+  float lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;
+  float bias_correction1 = 1, bias_correction2 = 1;  ///< 1 - beta^t
+  float gradient_scale = 1;                          ///< of clipping
+};
+
+/// The loops of one instruction set.
+struct Kernels {
+  const char* name;  ///< "avx512", "avx2", "plain"
+
+  /// Moves n values by their gradients and updates both moments.
+  void (*adam)(float* value, const float* gradient, float* first, float* second, int64_t n, const AdamStep& step);
+  /// Sum of n squares, in double.
+  double (*sum_of_squares)(const float* x, int64_t n);
+  /// x += y
+  void (*add)(float* x, const float* y, int64_t n);
+  /// Sum of n values, in the fewest loads there can be: the speed of reading memory.
+  double (*sum)(const float* x, int64_t n);
+
+  // Matrices of `rows` rows that begin `stride` apart. Whoever cuts the columns into parts gets the same bits.
+
+  /// y = max(0, y + bias)
+  void (*bias_relu)(float* y, int64_t stride, const float* bias, int64_t rows, int64_t columns);
+  /// z = gelu(z + bias), the tanh form, and its derivative there. bias and slope may be nullptr.
+  void (*bias_gelu)(float* z, float* slope, int64_t stride, const float* bias, int64_t rows, int64_t columns);
+  /// dz = dy where y > 0, else 0; bias_gradient += the sums of its columns, unless nullptr.
+  void (*relu_backward)(float* dz, const float* dy, const float* y, float* bias_gradient, int64_t stride, int64_t rows,
+                        int64_t columns);
+  /// dz = dy * slope; bias_gradient as above.
+  void (*slope_backward)(float* dz, const float* dy, const float* slope, float* bias_gradient, int64_t stride,
+                         int64_t rows, int64_t columns);
+  /// sums += the sums of the columns of x
+  void (*add_columns)(float* sums, const float* x, int64_t stride, int64_t rows, int64_t columns);
+
+  // The affine coupling of vectors (rows, dims) whose dimensions changed, changed + 2, ... change, C of them; changed
+  // is 0 or 1. Dinh et al. (2017), eqs. (4), (6).
+
+  /// With s = bound tanh(raw scale) (bound (C), or nullptr: 1): y = x exp(s) + t where it changes, x elsewhere;
+  /// log_det (rows) = sum of s. raw (rows, 2 C): raw scales, then t. Leaves tanh_scale (rows, C) for the gradient.
+  void (*couple)(const float* x, const float* raw, const float* bound, int64_t changed, float* y, float* tanh_scale,
+                 float* log_det, int64_t rows, int64_t dims);
+  /// From the gradients of y and log_det those of x, raw and, unless nullptr, of bound in each row: (rows, C).
+  void (*couple_backward)(const float* dy, const float* dlog_det, const float* x, const float* tanh_scale,
+                          const float* bound, int64_t changed, float* dx, float* draw, float* dbound, int64_t rows,
+                          int64_t dims);
+};
+
+/// Those of this processor, or of ATEN_CPU_CAPABILITY (avx512, avx2, default) when that asks for fewer: LibTorch's own
+/// choice. The same throughout a process.
+const Kernels& kernels();
+
+namespace kernels_plain {
+extern const Kernels kTable;
+}
+namespace kernels_avx2 {
+extern const Kernels kTable;
+}
+namespace kernels_avx512 {
+extern const Kernels kTable;
+}
+
+}  // namespace genzoo

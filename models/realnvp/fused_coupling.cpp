@@ -1,0 +1,210 @@
+#include "models/realnvp/fused_coupling.h"
+
+#include <ATen/autocast_mode.h>
+#include <torch/autograd.h>
+#include <torch/utils.h>
+
+#include "core/kernels/kernels.h"
+#include "core/workers.h"
+#include "models/linear_pass.h"
+
+namespace genzoo {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// Every second row, of the scales and of the translations: what the last layer gives of the dimensions that change.
+struct ChangedRows {
+  Tensor scale, translation;
+
+  ChangedRows(const Tensor& whole, int64_t changed) {
+    const int64_t dims = whole.size(0) / 2;
+    scale = whole.slice(/*dim=*/0, changed, dims, /*step=*/2);
+    translation = whole.slice(/*dim=*/0, dims + changed, 2 * dims, /*step=*/2);
+  }
+};
+
+Tensor changed_of(const Tensor& bound, int64_t changed) {
+  return bound.defined() ? bound.slice(/*dim=*/0, changed, bound.size(0), /*step=*/2).contiguous() : Tensor();
+}
+
+const float* data_or_null(const Tensor& t) { return t.defined() ? t.const_data_ptr<float>() : nullptr; }
+
+/// f(first row, rows) over the rows of x, in parts worth a thread each.
+template <class F>
+void by_rows(const Tensor& x, const F& f) {
+  const int64_t columns = x.size(1);
+  for_ranges(/*workers=*/nullptr, x.numel(), columns,
+             [&](int64_t begin, int64_t end) { f(begin / columns, (end - begin) / columns); });
+}
+
+std::vector<LinearParameters> layers_of(at::ArrayRef<Tensor> parameters) {
+  std::vector<LinearParameters> layers;
+  for (size_t i = 0; i + 1 < parameters.size(); i += 2) layers.push_back({parameters[i], parameters[i + 1]});
+  return layers;
+}
+
+/// Adds to a leaf's gradient, now or through autograd; `part` picks from the leaf's gradient what `update` adds to.
+template <class Update>
+Tensor add_gradient(const Tensor& leaf, bool wanted, const Update& update) {
+  if (!wanted) return {};
+  const bool in_place = LinearPass::takes_in_place(leaf);
+  const Tensor gradient = in_place ? leaf.grad() : at::zeros_like(leaf);
+  update(gradient);
+  return in_place ? Tensor() : gradient;
+}
+
+class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
+ public:
+  /// parameters: weight and bias of each layer, and the bound if there is one.
+  static variable_list forward(AutogradContext* ctx, const Tensor& x, const Tensor& mask, int64_t changed, bool bounded,
+                               at::TensorList parameters) {
+    const int64_t rows = x.size(0), dims = x.size(1);
+    const auto layers = layers_of(parameters.slice(0, parameters.size() - (bounded ? 1 : 0)));
+    const Tensor bound = changed_of(bounded ? parameters.back() : Tensor(), changed);
+    std::vector<Tensor> hidden{x * mask};
+    for (size_t i = 0; i + 1 < layers.size(); ++i) {
+      const Tensor y = at::empty({rows, layers[i].weight.size(0)}, x.options());
+      LinearPass::forward(y, hidden.back(), layers[i].weight, layers[i].bias, Activation::relu, /*with_slope=*/false);
+      hidden.push_back(y);
+    }
+    const ChangedRows weight(layers.back().weight, changed), bias(layers.back().bias, changed);
+    const int64_t count = weight.scale.size(0);
+    const Tensor raw = at::cat({bias.scale, bias.translation}).repeat({rows, 1});  // (B, 2 C)
+    raw.narrow(1, 0, count).addmm_(hidden.back(), weight.scale.t());
+    raw.narrow(1, count, count).addmm_(hidden.back(), weight.translation.t());
+
+    const Tensor y = at::empty_like(x), tanh_scale = at::empty({rows, count}, x.options());
+    const Tensor log_det = at::empty({rows}, x.options());
+    by_rows(x, [&](int64_t at, int64_t n) {
+      kernels().couple(x.const_data_ptr<float>() + at * dims, raw.const_data_ptr<float>() + at * 2 * count,
+                       data_or_null(bound), changed, y.mutable_data_ptr<float>() + at * dims,
+                       tanh_scale.mutable_data_ptr<float>() + at * count, log_det.mutable_data_ptr<float>() + at, n,
+                       dims);
+    });
+    variable_list saved{x, mask, tanh_scale};
+    saved.insert(saved.end(), hidden.begin(), hidden.end());
+    saved.insert(saved.end(), parameters.begin(), parameters.end());
+    ctx->save_for_backward(saved);
+    ctx->saved_data["changed"] = changed;
+    ctx->saved_data["bounded"] = bounded;
+    ctx->saved_data["layers"] = static_cast<int64_t>(layers.size());
+    return {y, log_det};
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
+    const variable_list saved = ctx->get_saved_variables();
+    const int64_t changed = ctx->saved_data["changed"].toInt();
+    const bool bounded = ctx->saved_data["bounded"].toBool();
+    const auto layer_count = static_cast<size_t>(ctx->saved_data["layers"].toInt());
+    const Tensor &x = saved[0], &mask = saved[1], &tanh_scale = saved[2];
+    const at::ArrayRef<Tensor> hidden(saved.data() + 3, layer_count);
+    const at::ArrayRef<Tensor> parameters(saved.data() + 3 + layer_count, saved.size() - 3 - layer_count);
+    const at::ArrayRef<Tensor> of_layers = parameters.slice(0, 2 * layer_count);
+    if (at::GradMode::is_enabled()) return differentiable(x, mask, bounded, of_layers, parameters, gradients);
+
+    // Of the arguments only tensors have edges: x, mask, parameters; all of them have a place among the results.
+    const auto wanted = [&](size_t parameter) { return ctx->needs_input_grad(2 + parameter); };
+    const auto layers = layers_of(of_layers);
+    const Tensor whole_bound = bounded ? parameters.back() : Tensor();
+    const int64_t rows = x.size(0), dims = x.size(1), count = tanh_scale.size(1);
+    Tensor dx = at::empty_like(x);
+    const Tensor draw = at::empty({rows, 2 * count}, x.options());
+    const Tensor dbound = bounded ? at::empty({rows, count}, x.options()) : Tensor();
+    const Tensor dy = gradients[0].contiguous(), dlog_det = gradients[1].contiguous();
+    const Tensor bound = changed_of(whole_bound, changed);
+    by_rows(x, [&](int64_t at, int64_t n) {
+      kernels().couple_backward(dy.const_data_ptr<float>() + at * dims, dlog_det.const_data_ptr<float>() + at,
+                                x.const_data_ptr<float>() + at * dims, tanh_scale.const_data_ptr<float>() + at * count,
+                                data_or_null(bound), changed, dx.mutable_data_ptr<float>() + at * dims,
+                                draw.mutable_data_ptr<float>() + at * 2 * count,
+                                bounded ? dbound.mutable_data_ptr<float>() + at * count : nullptr, n, dims);
+    });
+
+    variable_list results(4 + parameters.size());
+    if (bounded) {
+      results.back() = add_gradient(whole_bound, wanted(parameters.size() - 1), [&](const Tensor& gradient) {
+        gradient.slice(0, changed, dims, 2).add_(dbound.sum(0));
+      });
+    }
+    // The last layer, of which only what changes was computed.
+    const size_t last = layer_count - 1;
+    const Tensor dscale = draw.narrow(1, 0, count), dtranslation = draw.narrow(1, count, count);
+    results[4 + 2 * last] = add_gradient(layers[last].weight, wanted(2 * last), [&](const Tensor& gradient) {
+      ChangedRows part(gradient, changed);
+      part.scale.addmm_(dscale.t(), hidden[last]);
+      part.translation.addmm_(dtranslation.t(), hidden[last]);
+    });
+    results[4 + 2 * last + 1] = add_gradient(layers[last].bias, wanted(2 * last + 1), [&](const Tensor& gradient) {
+      const Tensor sums = draw.sum(0);
+      const ChangedRows part(gradient, changed);
+      part.scale.add_(sums.narrow(0, 0, count));
+      part.translation.add_(sums.narrow(0, count, count));
+    });
+    const ChangedRows weight(layers[last].weight, changed);
+    Tensor dh = at::mm(dscale, weight.scale);
+    dh.addmm_(dtranslation, weight.translation);
+    for (size_t i = last; i-- > 0;) {
+      LinearPass::Gradients g =
+          LinearPass::backward(dh, hidden[i], layers[i].weight, layers[i].bias, hidden[i + 1], Activation::relu,
+                               {i > 0 || ctx->needs_input_grad(0), wanted(2 * i), wanted(2 * i + 1)});
+      results[4 + 2 * i] = g.weight;
+      results[4 + 2 * i + 1] = g.bias;
+      dh = g.x;
+    }
+    if (ctx->needs_input_grad(0)) results[0] = dx.addcmul_(dh, mask);
+    return results;
+  }
+
+ private:
+  /// Gradients that have gradients themselves.
+  static variable_list differentiable(const Tensor& x, const Tensor& mask, bool bounded, at::ArrayRef<Tensor> of_layers,
+                                      at::ArrayRef<Tensor> parameters, const variable_list& gradients) {
+    std::vector<Tensor> inputs{x};
+    inputs.insert(inputs.end(), parameters.begin(), parameters.end());
+    std::vector<Tensor> wanted;
+    for (const Tensor& t : inputs) {
+      if (t.requires_grad()) wanted.push_back(t);
+    }
+    const auto [y, log_det] = plain_coupling(x, mask, bounded ? parameters.back() : Tensor(), layers_of(of_layers));
+    const auto found = torch::autograd::grad({y, log_det}, wanted, gradients, /*retain_graph=*/true,
+                                             /*create_graph=*/true, /*allow_unused=*/true);
+    variable_list results(4 + parameters.size());
+    for (size_t i = 0, next = 0; i < inputs.size(); ++i) {
+      if (inputs[i].requires_grad()) results[i == 0 ? 0 : 3 + i] = found[next++];
+    }
+    return results;
+  }
+};
+
+}  // namespace
+
+Transformed plain_coupling(const Tensor& x, const Tensor& mask, const Tensor& bound,
+                           const std::vector<LinearParameters>& layers) {
+  Tensor h = mask * x;
+  for (const LinearParameters& layer : layers) {
+    h = at::linear(h, layer.weight, layer.bias);
+    if (&layer != &layers.back()) h = h.relu();
+  }
+  const auto raw = h.chunk(2, /*dim=*/1);
+  const Tensor changed = 1 - mask, bounded = raw[0].tanh();
+  const Tensor log_scale = changed * (bound.defined() ? bound * bounded : bounded);
+  return {x * log_scale.exp() + changed * raw[1], log_scale.sum(1)};
+}
+
+bool fits_fused_coupling(const Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == torch::kFloat && x.dim() == 2 && x.numel() > 0 &&
+         !at::autocast::is_autocast_enabled(at::kCPU);
+}
+
+Transformed fused_coupling(const Tensor& x, int64_t changed, const Tensor& mask, const Tensor& bound,
+                           const std::vector<LinearParameters>& layers) {
+  std::vector<Tensor> parameters;
+  for (const auto& [weight, bias] : layers) parameters.insert(parameters.end(), {weight, bias});
+  if (bound.defined()) parameters.push_back(bound);
+  const auto made = FusedCoupling::apply(x.contiguous(), mask, changed, bound.defined(), at::TensorList(parameters));
+  return {made[0], made[1]};
+}
+
+}  // namespace genzoo

@@ -1,0 +1,133 @@
+#include "core/kernels/kernels.h"
+
+#include <ATen/Version.h>
+
+#include "core/random.h"
+#include "tests/support.h"
+
+namespace genzoo {
+namespace {
+
+Rng stream(uint64_t seed) { return Rng::for_batch(seed, Purpose::synthetic_data, 0); }
+
+/// The copies this processor can run.
+std::vector<const Kernels*> tables() {
+  std::vector<const Kernels*> all{&kernels_plain::kTable};
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) all.push_back(&kernels_avx2::kTable);
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq")) {
+    all.push_back(&kernels_avx512::kTable);
+  }
+#endif
+  return all;
+}
+
+constexpr int64_t kSizes[] = {0, 1, 7, 16, 33, 129, 5000};
+
+}  // namespace
+
+TEST_CASE("the kernels chosen are those LibTorch chose", "[core][kernels]") {
+  const std::string capability = at::get_cpu_capability();
+  INFO(capability);
+  const std::string wanted = capability == "AVX512" ? "avx512" : capability == "AVX2" ? "avx2" : "plain";
+  CHECK(kernels().name == wanted);
+}
+
+TEST_CASE("sums of every instruction set are those of double precision", "[core][kernels]") {
+  for (const Kernels* k : tables()) {
+    for (const int64_t n : kSizes) {
+      INFO(k->name << " " << n);
+      const Tensor x = stream(1).normal({n}), y = stream(2).normal({n});
+      const Tensor wide = x.to(torch::kDouble);
+      CHECK(k->sum_of_squares(x.const_data_ptr<float>(), n) ==
+            Approx(wide.square().sum().item<double>()).epsilon(1e-6));
+      CHECK(k->sum(x.const_data_ptr<float>(), n) == Approx(wide.sum().item<double>()).margin(1e-3));
+      Tensor sum = x.clone();
+      k->add(sum.mutable_data_ptr<float>(), y.const_data_ptr<float>(), n);
+      CHECK(torch::equal(sum, x + y));
+    }
+  }
+}
+
+TEST_CASE("Adam of every instruction set is LibTorch's", "[core][kernels]") {
+  for (const Kernels* k : tables()) {
+    for (const int64_t n : kSizes) {
+      INFO(k->name << " " << n);
+      const double scale = 0.3, lr = 1e-2, decay = 0.1;
+      const float steps = 5;
+      Tensor p = stream(1).normal({n}), m = 0.1 * stream(2).normal({n}), v = stream(3).uniform({n});
+      Tensor p2 = p.clone(), m2 = m.clone(), v2 = v.clone();
+      const Tensor g = stream(4).normal({n});
+      k->adam(p.mutable_data_ptr<float>(), g.const_data_ptr<float>(), m.mutable_data_ptr<float>(),
+              v.mutable_data_ptr<float>(), n,
+              {.lr = 1e-2F,
+               .beta1 = 0.9F,
+               .beta2 = 0.99F,
+               .eps = 1e-8F,
+               .weight_decay = 0.1F,
+               .bias_correction1 = 1 - std::pow(0.9F, steps),
+               .bias_correction2 = 1 - std::pow(0.99F, steps),
+               .gradient_scale = 0.3F});
+      at::_fused_adamw_({p2}, {g * scale}, {m2}, {v2}, {}, {torch::tensor(steps)}, lr, 0.9, 0.99, decay, 1e-8,
+                        /*amsgrad=*/false, /*maximize=*/false);
+      CHECK_THAT(p, IsClose(p2, 1e-6));
+      CHECK_THAT(m, IsClose(m2, 1e-6));
+      CHECK_THAT(v, IsClose(v2, 1e-6));
+    }
+  }
+}
+
+TEST_CASE("activations of every instruction set, whole and in parts, are LibTorch's", "[core][kernels]") {
+  for (const Kernels* k : tables()) {
+    for (const int64_t columns : {1, 16, 37}) {
+      INFO(k->name << " " << columns);
+      const int64_t rows = 9, left = columns / 2;
+      const Tensor z = 3 * stream(1).normal({rows, columns}), b = stream(2).normal({columns});
+      const Tensor dy = stream(3).normal({rows, columns});
+      const auto in_parts = [&](const auto& f) {  // as two threads would
+        f(0, left);
+        f(left, columns - left);
+      };
+      Tensor x = (z + b).requires_grad_();
+
+      Tensor y = z.clone(), dz = torch::empty_like(z), db = torch::ones({columns});
+      in_parts([&](int64_t at, int64_t n) {
+        k->bias_relu(y.mutable_data_ptr<float>() + at, columns, b.const_data_ptr<float>() + at, rows, n);
+      });
+      CHECK(torch::equal(y, x.detach().relu()));
+      in_parts([&](int64_t at, int64_t n) {
+        k->relu_backward(dz.mutable_data_ptr<float>() + at, dy.const_data_ptr<float>() + at,
+                         y.const_data_ptr<float>() + at, db.mutable_data_ptr<float>() + at, columns, rows, n);
+      });
+      CHECK(torch::equal(dz, torch::autograd::grad({x.relu()}, {x}, {dy})[0]));
+      CHECK_THAT(db, IsClose(1 + dz.sum(0), 1e-5));
+
+      Tensor g = z.clone(), slope = torch::empty_like(z);
+      db = torch::ones({columns});
+      in_parts([&](int64_t at, int64_t n) {
+        k->bias_gelu(g.mutable_data_ptr<float>() + at, slope.mutable_data_ptr<float>() + at, columns,
+                     b.const_data_ptr<float>() + at, rows, n);
+      });
+      CHECK_THAT(g, IsClose(at::gelu(x.detach(), "tanh"), 3e-6));
+      in_parts([&](int64_t at, int64_t n) {
+        k->slope_backward(dz.mutable_data_ptr<float>() + at, dy.const_data_ptr<float>() + at,
+                          slope.const_data_ptr<float>() + at, db.mutable_data_ptr<float>() + at, columns, rows, n);
+      });
+      CHECK_THAT(dz, IsClose(torch::autograd::grad({at::gelu(x, "tanh")}, {x}, {dy})[0], 1e-5));
+      CHECK_THAT(db, IsClose(1 + dz.sum(0), 1e-5));
+    }
+  }
+}
+
+TEST_CASE("GELU is zero, and not NaN, far below zero, and the identity far above", "[core][kernels]") {
+  for (const Kernels* k : tables()) {
+    INFO(k->name);
+    Tensor z = torch::tensor({-1e4F, -50.0F, 0.0F, 50.0F, 1e4F}), slope = torch::empty({5});
+    k->bias_gelu(z.mutable_data_ptr<float>(), slope.mutable_data_ptr<float>(), 5, nullptr, 1, 5);
+    CHECK_THAT(z, IsClose(torch::tensor({0.0F, 0.0F, 0.0F, 50.0F, 1e4F}), 1e-6));
+    CHECK_THAT(slope, IsClose(torch::tensor({0.0F, 0.0F, 0.5F, 1.0F, 1.0F}), 1e-6));
+  }
+}
+
+}  // namespace genzoo
