@@ -22,6 +22,10 @@ LinearImpl::LinearImpl(int64_t in, int64_t out, Rng& init, bool with_bias)
   if (with_bias) bias = register_parameter("bias", uniform_fan_in({out}, in, init));
 }
 
+LinearImpl::LinearImpl(const Tensor& weight_, const Tensor& bias_) : weight(register_parameter("weight", weight_)) {
+  if (bias_.defined()) bias = register_parameter("bias", bias_);
+}
+
 Tensor LinearImpl::activated(const Tensor& x, Activation activation) {
   return fused_linear(x, weight, bias, activation);
 }

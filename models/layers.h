@@ -19,6 +19,8 @@ namespace genzoo {
 class LinearImpl final : public torch::nn::Module {
  public:
   LinearImpl(int64_t in, int64_t out, Rng& init, bool with_bias = true);
+  /// With given initial values: weight (out, in), bias (out) or undefined.
+  LinearImpl(const Tensor& weight, const Tensor& bias);
   Tensor forward(const Tensor& x) { return activated(x, Activation::none); }
   Tensor activated(const Tensor& x, Activation activation);  ///< activation(y)
 

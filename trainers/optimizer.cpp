@@ -95,7 +95,6 @@ FlatParameters::FlatParameters(torch::nn::Module& module) {
   }
   for (size_t g = 0; g < groups_.size(); ++g) {
     groups_[g].values = torch::zeros({sizes[g]}, options[g]);
-    groups_[g].gradients = torch::zeros({sizes[g]}, options[g]);
   }
   for (size_t i = 0; i < slices_.size(); ++i) {
     Tensor p = named[i].value();
@@ -103,7 +102,11 @@ FlatParameters::FlatParameters(torch::nn::Module& module) {
     const Tensor value = view(group.values, slices_[i]);
     value.copy_(p);
     p.set_data(value);
-    p.mutable_grad() = view(group.gradients, slices_[i]);
+  }
+  // Only now, when the memory of the original values can serve again.
+  for (Group& group : groups_) group.gradients = torch::zeros_like(group.values);
+  for (size_t i = 0; i < slices_.size(); ++i) {
+    named[i].value().mutable_grad() = view(groups_[slices_[i].group].gradients, slices_[i]);
   }
 }
 

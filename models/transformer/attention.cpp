@@ -88,13 +88,7 @@ Tensor CausalSelfAttentionImpl::forward(const Tensor& x, const PositionTable& po
 }
 
 Linear gpt2_linear(int64_t in, int64_t out, bool with_bias, double std, Rng& init) {
-  Linear linear(in, out, init, with_bias);
-  fill_normal(linear->weight, 0.0, std, init);
-  if (with_bias) {
-    const torch::NoGradGuard no_grad;
-    linear->bias.zero_();
-  }
-  return linear;
+  return Linear(init.normal({out, in}).mul_(std), with_bias ? at::zeros({out}) : Tensor());
 }
 
 }  // namespace genzoo

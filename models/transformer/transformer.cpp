@@ -73,7 +73,7 @@ Tensor TransformerImpl::hidden(const Tensor& x, const PositionTable& positions, 
 
 Tensor TransformerImpl::logits(const Tensor& h) {
   // Tied by use: one tensor under one name, which gradients reach from both ends. Press & Wolf (2017).
-  return at_least_float32(head_ ? head_->forward(h) : at::linear(h, token_embedding_->weight));
+  return at_least_float32(head_ ? head_->forward(h) : fused_linear(h, token_embedding_->weight, /*bias=*/{}));
 }
 
 Tensor TransformerImpl::forward(const Tensor& x) {
