@@ -15,6 +15,12 @@ Tensor uniform_fan_in(at::IntArrayRef size, int64_t fan_in, Rng& init) {
   return init.uniform(size) * (2 * bound) - bound;
 }
 
+/// A kernel whose channels lie side by side in memory, so that convolutions and what follows them do, too. Copied, for
+/// contiguous() sees no difference where there is one channel, and LibTorch goes by the strides.
+Tensor channels_last(const Tensor& kernel) {
+  return at::empty(kernel.sizes(), kernel.options().memory_format(at::MemoryFormat::ChannelsLast)).copy_(kernel);
+}
+
 }  // namespace
 
 LinearImpl::LinearImpl(int64_t in, int64_t out, Rng& init, bool with_bias)
@@ -32,7 +38,7 @@ Tensor LinearImpl::activated(const Tensor& x, Activation activation) {
 
 Conv2dImpl::Conv2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init) : geometry_(geometry) {
   const int64_t k = geometry.kernel;
-  weight = register_parameter("weight", uniform_fan_in({out, in, k, k}, in * k * k, init));
+  weight = register_parameter("weight", channels_last(uniform_fan_in({out, in, k, k}, in * k * k, init)));
   if (geometry.bias) bias = register_parameter("bias", uniform_fan_in({out}, in * k * k, init));
 }
 
@@ -42,7 +48,7 @@ ConvTranspose2dImpl::ConvTranspose2dImpl(int64_t in, int64_t out, const ConvGeom
     : geometry_(geometry) {
   const int64_t k = geometry.kernel;
   // PyTorch takes dimension 1 of the transposed weight for its fan-in: out, not in.
-  weight = register_parameter("weight", uniform_fan_in({in, out, k, k}, out * k * k, init));
+  weight = register_parameter("weight", channels_last(uniform_fan_in({in, out, k, k}, out * k * k, init)));
   if (geometry.bias) bias = register_parameter("bias", uniform_fan_in({out}, out * k * k, init));
 }
 

@@ -43,7 +43,7 @@ class Conv2dImpl final : public torch::nn::Module {
   Conv2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init);
   Tensor forward(const Tensor& x);
 
-  Tensor weight;  ///< (out, in, K, K)
+  Tensor weight;  ///< (out, in, K, K), channels last
   Tensor bias;    ///< (out), or undefined
 
  private:
@@ -57,7 +57,7 @@ class ConvTranspose2dImpl final : public torch::nn::Module {
   ConvTranspose2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init);
   Tensor forward(const Tensor& x);
 
-  Tensor weight;  ///< (in, out, K, K)
+  Tensor weight;  ///< (in, out, K, K), channels last
   Tensor bias;    ///< (out), or undefined
 
  private:

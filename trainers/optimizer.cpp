@@ -77,7 +77,7 @@ FlatParameters::FlatParameters(torch::nn::Module& module) {
   std::vector<torch::TensorOptions> options;
   for (const auto& item : named) {
     const Tensor& p = item.value();
-    TORCH_CHECK(p.is_contiguous(), "parameter ", item.key(), " is not contiguous");
+    TORCH_CHECK(p.is_non_overlapping_and_dense(), "parameter ", item.key(), " has gaps in memory");
     // Matrices and kernels: a gain or bias of an image's channels has three dimensions, but is called neither.
     const bool decays = p.dim() >= 2 && (item.key() == "weight" || item.key().ends_with(".weight"));
     int64_t g = 0;
@@ -90,7 +90,7 @@ FlatParameters::FlatParameters(torch::nn::Module& module) {
       sizes.push_back(0);
       options.push_back(p.options().requires_grad(false));
     }
-    slices_.push_back({item.key(), g, sizes[g], p.sizes().vec()});
+    slices_.push_back({item.key(), g, sizes[g], p.sizes().vec(), p.strides().vec()});
     sizes[g] += padded(p.numel(), p.element_size());
   }
   for (size_t g = 0; g < groups_.size(); ++g) {
@@ -125,7 +125,7 @@ FlatParameters::FlatParameters(torch::nn::Module& replica, const FlatParameters&
 }
 
 Tensor FlatParameters::view(const Tensor& flat, const Slice& slice) {
-  return flat.narrow(0, slice.offset, c10::multiply_integers(slice.shape)).view(slice.shape);
+  return flat.as_strided(slice.shape, slice.strides, flat.storage_offset() + slice.offset);
 }
 
 void FlatParameters::zero_gradients() {

@@ -64,6 +64,7 @@ class FlatParameters final {
     int64_t group;
     int64_t offset;
     std::vector<int64_t> shape;
+    std::vector<int64_t> strides;  ///< of convolutions: channels last
   };
   /// Parameters that share dtype and weight decay.
   struct Group {
@@ -84,7 +85,7 @@ class FlatParameters final {
   const std::vector<Group>& groups() const { return groups_; }
   const std::vector<Slice>& slices() const { return slices_; }
 
-  /// The slice of a buffer laid out like group `slice.group`, in the parameter's shape.
+  /// The slice of a buffer laid out like group `slice.group`, in the parameter's shape and strides.
   static Tensor view(const Tensor& flat, const Slice& slice);
 
   /// Euclidean norm of all gradients together. (), on the device

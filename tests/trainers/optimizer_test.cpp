@@ -116,6 +116,23 @@ TEST_CASE("flat parameters keep values, views and gradients together", "[trainer
   CHECK(std::abs(flat.gradient_norm().item<double>() - std::sqrt(squares)) < 1e-6);
 }
 
+TEST_CASE("kernels keep their channels last in flat buffers, and so do activations and gradients",
+          "[trainers][optimizer]") {
+  for (const int64_t in : {1, 3}) {
+    Rng init = Rng::for_batch(3, Purpose::initialization, 0);
+    Conv2d layer(in, 6, ConvGeometry{.kernel = 3, .padding = 1}, init);
+    const Tensor values = layer->weight.detach().clone();
+    const FlatParameters flat(*layer);
+    CHECK(torch::equal(layer->weight, values));
+    for (const Tensor& t : {layer->weight, layer->weight.grad()})
+      CHECK(t.strides() == torch::IntArrayRef({9 * in, 1, 3 * in, in}));
+    const Tensor y = layer->forward(init.normal({2, in, 8, 8}));
+    CHECK(y.suggest_memory_format() == at::MemoryFormat::ChannelsLast);
+    y.square().sum().backward();
+    CHECK(flat.gradient_norm().item<double>() > 0);
+  }
+}
+
 TEST_CASE("clipping scales the gradient to the norm asked for, and leaves a smaller one alone",
           "[trainers][optimizer]") {
   Net net = make_net();
