@@ -79,9 +79,4 @@ Json MachineLimits::to_json() const {
           {"update_gb_per_s", 1e-9 * update_bytes}};
 }
 
-MachineLimits MachineLimits::from_json(const Json& json) {
-  return {1e9 * json.at("float32_gflops").get<double>(), 1e9 * json.at("bfloat16_gflops").get<double>(),
-          1e9 * json.at("read_gb_per_s").get<double>(), 1e9 * json.at("update_gb_per_s").get<double>()};
-}
-
 }  // namespace genzoo

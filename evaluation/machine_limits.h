@@ -13,7 +13,6 @@ struct MachineLimits {
   double update_bytes = 0.0;    ///< bytes/s of x += y: two read, one written
 
   Json to_json() const;
-  static MachineLimits from_json(const Json& json);
 };
 
 /// Measures with the threads that are set, about `seconds` for each of the four.
