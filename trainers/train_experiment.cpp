@@ -48,6 +48,12 @@ class RunRecord final {
     return json_.contains("exit_reason") && json_["exit_reason"] == exit_reason;
   }
 
+  /// The instruction set that an earlier part of the run computed with; empty when it is not known.
+  std::string instructions() const {
+    const bool known = json_.contains(kInstructions) && json_[kInstructions].is_string();
+    return known ? json_[kInstructions].get<std::string>() : "";
+  }
+
   /// A training begins, or goes on.
   void begin(const ExperimentConfig& config, const AnyModel& model, const TrainRequest& request, bool resumed) {
     const std::string now = utc_now();
@@ -57,7 +63,7 @@ class RunRecord final {
     json_["git_commit"] = git_commit();
     json_["libtorch"] = libtorch_version();
     json_["build"] = build_description();
-    json_["cpu_capability"] = at::get_cpu_capability();
+    json_[kInstructions] = at::get_cpu_capability();
     json_["command_line"] = request.command_line;
     json_["exit_reason"] = "running";
     json_["ended"] = nullptr;
@@ -83,9 +89,21 @@ class RunRecord final {
   void write() {  // a command line may hold any bytes
     write_file_whole(path_, json_.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n");
   }
+  static constexpr const char* kInstructions = "cpu_capability";
   fs::path path_;
   Json json_ = Json::object();
 };
+
+/// Another instruction set rounds otherwise.
+void warn_of_other_instructions(const RunRecord& record) {
+  const std::string before = record.instructions(), now = at::get_cpu_capability();
+  if (before.empty() || before == now) return;
+  std::fputs(fmt::format("genzoo: warning: instruction set: {} in the run, {} now: the bytes will differ from an "
+                         "uninterrupted run's\n",
+                         before, now)
+                 .c_str(),
+             stderr);
+}
 
 void add_observers(Trainer& trainer, const RunFolder& run, const TrainRequest& request, const DataSpec& spec) {
   trainer.add(std::make_unique<JsonLog>(run));
@@ -213,6 +231,7 @@ TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& reque
   }
   write_file_whole(run.config(), write_config(config));  // first of all: with it the folder is a run's
   RunRecord record(run);
+  if (resuming && !request.quiet) warn_of_other_instructions(record);
   record.begin(config, trainer.model(), request, resuming);
   try {
     add_observers(trainer, run, request, dataset.spec);

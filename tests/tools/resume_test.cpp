@@ -85,5 +85,22 @@ TEST_CASE("Ctrl-C saves a checkpoint and ends with 130, SIGTERM with 143", "[too
   }
 }
 
+TEST_CASE("another instruction set on resuming is a warning", "[tools]") {
+  const TempDir folder;
+  const std::string config = tiny_config("realnvp", folder.path()), run = folder / "run";
+  const Surroundings plain{.environment = {{"ATEN_CPU_CAPABILITY", "default"}}};
+  REQUIRE(genzoo({"train", config, "--run", run}).code == 0);
+  const Json record = parse_json(read_text(folder / "run" / "run.json"), "run.json");
+  if (record.at("cpu_capability") == "DEFAULT") SKIP("this processor has one instruction set");
+  const Ended same = genzoo({"train", config, "--run", run, "--resume", "--set", "train.steps=10"});
+  CHECK(same.code == 0);
+  CHECK(same.err.find("warning") == std::string::npos);
+  const Ended other = genzoo({"train", config, "--run", run, "--resume", "--set", "train.steps=12"}, plain);
+  INFO(other.err);
+  CHECK(other.code == 0);
+  CHECK(other.err.find("warning: instruction set: ") != std::string::npos);
+  CHECK(other.err.find(", DEFAULT now: the bytes will differ") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace genzoo
