@@ -6,9 +6,13 @@
 #include <malloc.h>  // malloc_trim
 #endif
 
+// Of tcmalloc, where the program is linked with it.
+extern "C" __attribute__((weak)) void MallocExtension_ReleaseFreeMemory();
+
 namespace genzoo {
 
 void start_peak_memory() {
+  if (MallocExtension_ReleaseFreeMemory) MallocExtension_ReleaseFreeMemory();
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif
