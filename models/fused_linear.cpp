@@ -6,29 +6,23 @@
 
 #include <vector>
 
+#include "core/bfloat16.h"
 #include "models/linear_pass.h"
 
 namespace genzoo {
 namespace {
 
-/// (..., out) for x (..., in)
-Tensor empty_output(const Tensor& x, const Tensor& weight) {
-  std::vector<int64_t> size = x.sizes().vec();
-  size.back() = weight.size(0);
-  return at::empty(size, x.options());
-}
-
 class FusedLinear final : public torch::autograd::Function<FusedLinear> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& x, const Tensor& weight,
-                        const std::optional<Tensor>& given_bias, int64_t activation_index) {
+                        const std::optional<Tensor>& given_bias, int64_t activation_index, bool reduced,
+                        bool float32_result) {
     const auto activation = static_cast<Activation>(activation_index);
     const Tensor bias = given_bias.value_or(Tensor());
-    const Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
-    const Tensor y = empty_output(x, weight);
-    const Tensor slope = LinearPass::forward(y.view({-1, weight.size(0)}), rows, weight, bias, activation, true);
+    const auto [y, slope] = compute(x, weight, bias, activation, reduced, float32_result, /*with_slope=*/true);
     ctx->save_for_backward({x, weight, bias, activation == Activation::relu ? y : Tensor(), slope});
     ctx->saved_data["activation"] = activation_index;
+    ctx->saved_data["reduced"] = reduced;
     return y;
   }
 
@@ -37,32 +31,53 @@ class FusedLinear final : public torch::autograd::Function<FusedLinear> {
     const auto saved = ctx->get_saved_variables();
     const Tensor &x = saved[0], &weight = saved[1], &bias = saved[2];
     const auto activation = static_cast<Activation>(ctx->saved_data["activation"].toInt());
+    const bool reduced = ctx->saved_data["reduced"].toBool();
     const bool wants_x = ctx->needs_input_grad(0), wants_weight = ctx->needs_input_grad(1);
     const bool wants_bias = bias.defined() && ctx->needs_input_grad(2);
-    if (at::GradMode::is_enabled()) return differentiable(x, weight, bias, activation, gradients[0]);
+    if (at::GradMode::is_enabled()) return differentiable(x, weight, bias, activation, reduced, gradients[0]);
 
     const Tensor& kept = activation == Activation::relu ? saved[3] : saved[4];
-    const Tensor dy = gradients[0].reshape({-1, weight.size(0)}).contiguous();
-    LinearPass::Gradients g = LinearPass::backward(dy, x.reshape({-1, x.size(-1)}), weight, bias,
-                                                   kept.defined() ? kept.view({-1, weight.size(0)}) : Tensor(),
-                                                   activation, {wants_x, wants_weight, wants_bias});
+    const auto rows = [&](const Tensor& t) { return t.defined() ? t.reshape({-1, weight.size(0)}).contiguous() : t; };
+    LinearPass::Gradients g = LinearPass::backward(rows(gradients[0]), rows_of(x, reduced), weight, bias, rows(kept),
+                                                   activation, {wants_x, wants_weight, wants_bias}, x.scalar_type());
     if (wants_x) g.x = g.x.view(x.sizes());
-    return {g.x, g.weight, g.bias, Tensor()};
+    return {g.x, g.weight, g.bias, Tensor(), Tensor(), Tensor()};
+  }
+
+  struct Computed {
+    Tensor y, slope;
+  };
+  static Computed compute(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation,
+                          bool reduced, bool float32_result, bool with_slope) {
+    std::vector<int64_t> size = x.sizes().vec();
+    size.back() = weight.size(0);
+    const Tensor y = at::empty(size, x.options().dtype(reduced && !float32_result ? torch::kBFloat16 : torch::kFloat));
+    const Tensor slope =
+        LinearPass::forward(y.view({-1, weight.size(0)}), rows_of(x, reduced), weight, bias, activation, with_slope);
+    return {y, slope};
   }
 
  private:
+  /// (N, in), the factor of products.
+  static Tensor rows_of(const Tensor& x, bool reduced) {
+    const Tensor rows = x.reshape({-1, x.size(-1)});
+    return reduced ? to_bfloat16(rows) : rows.contiguous();
+  }
+
   /// Gradients that have gradients themselves.
   static torch::autograd::variable_list differentiable(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                                                       Activation activation, const Tensor& dy) {
+                                                       Activation activation, bool reduced, const Tensor& dy) {
     std::vector<Tensor> inputs{x, weight};
     if (bias.defined()) inputs.push_back(bias);
     std::vector<Tensor> wanted;
     for (const Tensor& t : inputs) {
       if (t.requires_grad()) wanted.push_back(t);
     }
-    const auto found = torch::autograd::grad({plain_linear(x, weight, bias, activation)}, wanted, {dy},
-                                             /*retain_graph=*/true, /*create_graph=*/true);
-    torch::autograd::variable_list all(4);
+    const auto type = reduced ? torch::kBFloat16 : x.scalar_type();
+    const Tensor y = plain_linear(x.to(type), weight.to(type), bias.defined() ? bias.to(type) : bias, activation);
+    const auto found = torch::autograd::grad({y.to(dy.scalar_type())}, wanted, {dy}, /*retain_graph=*/true,
+                                             /*create_graph=*/true);
+    torch::autograd::variable_list all(6);
     for (size_t i = 0, next = 0; i < inputs.size(); ++i) {
       if (inputs[i].requires_grad()) all[i] = found[next++];
     }
@@ -70,10 +85,15 @@ class FusedLinear final : public torch::autograd::Function<FusedLinear> {
   }
 };
 
-bool fits_kernels(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  const auto fits = [](const Tensor& t) { return t.is_cpu() && t.scalar_type() == torch::kFloat; };
-  return fits(x) && fits(weight) && (!bias.defined() || fits(bias)) && x.dim() >= 2 && x.numel() > 0 &&
-         !at::autocast::is_autocast_enabled(at::kCPU);
+enum class Way { plain, float32, bfloat16 };
+
+Way way_of(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const auto is_float = [](const Tensor& t) { return t.is_cpu() && t.scalar_type() == torch::kFloat; };
+  if (!is_float(weight) || (bias.defined() && !is_float(bias)) || x.dim() < 2 || x.numel() == 0) return Way::plain;
+  if (computes_in_bfloat16()) {
+    return is_float(x) || (x.is_cpu() && x.scalar_type() == torch::kBFloat16) ? Way::bfloat16 : Way::plain;
+  }
+  return is_float(x) && !at::autocast::is_autocast_enabled(at::kCPU) ? Way::float32 : Way::plain;
 }
 
 }  // namespace
@@ -91,17 +111,26 @@ Tensor plain_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, A
   TORCH_INTERNAL_ASSERT(false, "an activation outside its enumeration");
 }
 
-Tensor fused_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
-  if (!fits_kernels(x, weight, bias)) return plain_linear(x, weight, bias, activation);
+bool computes_in_bfloat16() {
+  return at::autocast::is_autocast_enabled(at::kCPU) &&
+         at::autocast::get_autocast_dtype(at::kCPU) == torch::kBFloat16 && has_bfloat16_products();
+}
+
+Tensor fused_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation, Result result) {
+  const Way way = way_of(x, weight, bias);
+  if (way == Way::plain) {
+    const Tensor y = plain_linear(x, weight, bias, activation);
+    return result == Result::float32 && y.scalar_type() == torch::kBFloat16 && weight.scalar_type() == torch::kFloat
+               ? y.to(torch::kFloat)
+               : y;
+  }
+  const bool reduced = way == Way::bfloat16, float32_result = result == Result::float32;
   if (at::GradMode::is_enabled()) {
     return FusedLinear::apply(x, weight, bias.defined() ? std::optional<Tensor>(bias) : std::nullopt,
-                              static_cast<int64_t>(activation));
+                              static_cast<int64_t>(activation), reduced, float32_result);
   }
-  if (activation == Activation::none) return at::linear(x, weight, bias);
-  const Tensor y = empty_output(x, weight);
-  LinearPass::forward(y.view({-1, weight.size(0)}), x.reshape({-1, x.size(-1)}).contiguous(), weight, bias, activation,
-                      /*with_slope=*/false);
-  return y;
+  if (!reduced && activation == Activation::none) return at::linear(x, weight, bias);
+  return FusedLinear::compute(x, weight, bias, activation, reduced, float32_result, /*with_slope=*/false).y;
 }
 
 }  // namespace genzoo

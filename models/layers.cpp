@@ -32,8 +32,8 @@ LinearImpl::LinearImpl(const Tensor& weight_, const Tensor& bias_) : weight(regi
   if (bias_.defined()) bias = register_parameter("bias", bias_);
 }
 
-Tensor LinearImpl::activated(const Tensor& x, Activation activation) {
-  return fused_linear(x, weight, bias, activation);
+Tensor LinearImpl::activated(const Tensor& x, Activation activation, Result result) {
+  return fused_linear(x, weight, bias, activation, result);
 }
 
 Conv2dImpl::Conv2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init) : geometry_(geometry) {
@@ -79,7 +79,9 @@ LayerNormImpl::LayerNormImpl(int64_t dim, bool with_bias, double eps)
   if (with_bias) bias = register_parameter("bias", torch::zeros({dim}));
 }
 
-Tensor LayerNormImpl::forward(const Tensor& x) { return at::layer_norm(x, {weight.size(0)}, weight, bias, eps_); }
+NormalizedSum LayerNormImpl::after_sum(const Tensor& x, const Tensor& update) {
+  return fused_layer_norm(x, update, weight, bias, eps_);
+}
 
 EmbeddingImpl::EmbeddingImpl(int64_t count, int64_t dim, double std, Rng& init)
     : weight(register_parameter("weight", init.normal({count, dim}) * std)) {}

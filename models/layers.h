@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "core/random.h"
+#include "models/fused_layer_norm.h"
 #include "models/fused_linear.h"
 
 namespace genzoo {
@@ -22,7 +23,7 @@ class LinearImpl final : public torch::nn::Module {
   /// With given initial values: weight (out, in), bias (out) or undefined.
   LinearImpl(const Tensor& weight, const Tensor& bias);
   Tensor forward(const Tensor& x) { return activated(x, Activation::none); }
-  Tensor activated(const Tensor& x, Activation activation);  ///< activation(y)
+  Tensor activated(const Tensor& x, Activation activation, Result result = Result::as_products);  ///< activation(y)
 
   Tensor weight;  ///< (out, in)
   Tensor bias;    ///< (out), or undefined
@@ -87,7 +88,9 @@ TORCH_MODULE(BatchNorm);
 class LayerNormImpl final : public torch::nn::Module {
  public:
   explicit LayerNormImpl(int64_t dim, bool with_bias = true, double eps = 1e-5);
-  Tensor forward(const Tensor& x);  ///< (..., dim)
+  Tensor forward(const Tensor& x) { return after_sum(x, {}).normalized; }  ///< (..., dim)
+  /// Of x + update, with the sum; see fused_layer_norm.
+  NormalizedSum after_sum(const Tensor& x, const Tensor& update);
 
   Tensor weight;  ///< (dim)
   Tensor bias;    ///< (dim), or undefined

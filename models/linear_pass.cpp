@@ -3,98 +3,162 @@
 #include <ATen/ATen.h>
 #include <torch/utils.h>
 
+#include "core/bfloat16.h"
 #include "core/kernels/kernels.h"
+#include "core/matrix_product.h"
 #include "core/workers.h"
+#include "models/leaf_gradients.h"
 
 namespace genzoo {
 namespace {
 
-thread_local bool in_place = false;
+using c10::BFloat16;
 
 /// f(first column, columns) over the columns of a matrix, in parts that no two threads share a cache line of.
 template <class F>
 void by_columns(const Tensor& matrix, const F& f) {
   const int64_t rows = matrix.size(0), columns = matrix.size(1);
-  constexpr int64_t kLine = 16;  // floats of a cache line
+  constexpr int64_t kLine = 32;  // values of a cache line, at least
   // for_ranges judges by elements whether a second thread is worth it.
   for_ranges(/*workers=*/nullptr, rows * columns, rows * kLine,
              [&](int64_t begin, int64_t end) { f(begin / rows, (end - begin) / rows); });
 }
 
-const float* data_or_null(const Tensor& t) { return t.defined() ? t.const_data_ptr<float>() : nullptr; }
+bool is_reduced(const Tensor& t) { return t.scalar_type() == torch::kBFloat16; }
 
-/// Applies bias and activation to z in place. Returns what the backward pass needs besides: the slopes of GELU.
-Tensor activate(const Tensor& z, const Tensor& bias, Activation activation, bool with_slope) {
-  auto* out = z.mutable_data_ptr<float>();
-  const float* b = data_or_null(bias);
-  const int64_t rows = z.size(0), stride = z.size(1);
-  if (activation == Activation::relu && b) {
-    by_columns(z, [&](int64_t at, int64_t n) { kernels().bias_relu(out + at, stride, b + at, rows, n); });
-  } else if (activation == Activation::gelu) {
-    const Tensor slope = with_slope ? at::empty_like(z) : Tensor();
-    auto* slopes = with_slope ? slope.mutable_data_ptr<float>() : nullptr;
-    by_columns(z, [&](int64_t at, int64_t n) {
-      kernels().bias_gelu(out + at, slopes ? slopes + at : nullptr, stride, b ? b + at : nullptr, rows, n);
-    });
-    return slope;
+template <class T>
+T* at_or_null(const Tensor& t, int64_t at) {
+  return t.defined() ? t.mutable_data_ptr<T>() + at : nullptr;
+}
+
+/// A block of sums, `stride` apart, with bias and activation into the same place of y, and their slopes into that of
+/// `slope`, unless it is undefined.
+void finish(const Tensor& y, const Tensor& slope, const Tensor& bias, Activation activation, const Block& block) {
+  const int64_t at = block.row * y.stride(0) + block.column, stride = y.stride(0);
+  const auto* b = at_or_null<float>(bias, block.column);
+  const auto run = [&](auto* out, auto* slopes, auto plain, auto relu, auto gelu) {
+    if (activation == Activation::relu) {
+      relu(out, stride, block.sums, block.stride, b, block.rows, block.columns);
+    } else if (activation == Activation::gelu) {
+      gelu(out, slopes, stride, block.sums, block.stride, b, block.rows, block.columns);
+    } else {
+      plain(out, stride, block.sums, block.stride, b, block.rows, block.columns);
+    }
+  };
+  const Kernels& k = kernels();
+  if (is_reduced(y)) {
+    run(at_or_null<BFloat16>(y, at), at_or_null<BFloat16>(slope, at), k.bias_16, k.bias_relu_16, k.bias_gelu_16);
   } else {
-    if (b) z.add_(bias);
-    if (activation == Activation::relu) z.relu_();
+    run(at_or_null<float>(y, at), at_or_null<float>(slope, at), k.bias, k.bias_relu, k.bias_gelu);
   }
-  return {};
+}
+
+/// The gradient of z = x W^T + b from that of y, in the type of x; adds its columns to `bias_gradient` unless that is
+/// undefined.
+Tensor before_activation(const Tensor& dy, const Tensor& kept, const Tensor& bias_gradient, Activation activation,
+                         torch::ScalarType type) {
+  const int64_t rows = dy.size(0), stride = dy.size(1);
+  const bool round = type == torch::kBFloat16 && !is_reduced(dy);
+  if (activation == Activation::none && !round) {
+    if (!bias_gradient.defined()) return dy;
+    by_columns(dy, [&](int64_t at, int64_t n) {
+      auto* sums = at_or_null<float>(bias_gradient, at);
+      if (is_reduced(dy)) {
+        kernels().add_columns_16(sums, at_or_null<BFloat16>(dy, at), stride, rows, n);
+      } else {
+        kernels().add_columns(sums, at_or_null<float>(dy, at), stride, rows, n);
+      }
+    });
+    return dy;
+  }
+  const Tensor dz = at::empty(dy.sizes(), dy.options().dtype(type));
+  const bool relu = activation == Activation::relu;
+  by_columns(dy, [&](int64_t at, int64_t n) {
+    auto* sums = at_or_null<float>(bias_gradient, at);
+    if (round) {
+      kernels().round_columns_16(at_or_null<BFloat16>(dz, at), at_or_null<float>(dy, at), sums, stride, rows, n);
+    } else if (is_reduced(dy)) {
+      const auto loop = relu ? kernels().relu_backward_16 : kernels().slope_backward_16;
+      loop(at_or_null<BFloat16>(dz, at), at_or_null<BFloat16>(dy, at), at_or_null<BFloat16>(kept, at), sums, stride,
+           rows, n);
+    } else {
+      const auto loop = relu ? kernels().relu_backward : kernels().slope_backward;
+      loop(at_or_null<float>(dz, at), at_or_null<float>(dy, at), at_or_null<float>(kept, at), sums, stride, rows, n);
+    }
+  });
+  return dz;
 }
 
 }  // namespace
 
-GradientsInPlace::GradientsInPlace() : before_(in_place) { in_place = true; }
-GradientsInPlace::~GradientsInPlace() { in_place = before_; }
-bool GradientsInPlace::active() { return in_place; }
-
-bool LinearPass::takes_in_place(const Tensor& leaf) {
-  return in_place && leaf.is_leaf() && leaf.grad().defined() && leaf.grad().is_contiguous();
+void LinearPass::multiply(const Tensor& a, const Tensor& b, const Tensor& c, float alpha, float beta) {
+  if (is_reduced(a)) {
+    multiply_bfloat16(a, b, c, alpha, beta);
+  } else if (alpha == 1 && beta == 0) {
+    Tensor product = c;
+    at::mm_out(product, a, b);
+  } else {
+    Tensor sum = c;
+    at::addmm_out(sum, c, a, b, beta, alpha);
+  }
 }
 
-Tensor LinearPass::forward(Tensor y, const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation,
-                           bool with_slope) {
-  if (activation == Activation::none && bias.defined()) {
-    at::addmm_out(y, bias, x, weight.t());
+Tensor LinearPass::factor(const Tensor& t, const Tensor& rows) { return is_reduced(rows) ? to_bfloat16(t) : t; }
+
+Tensor LinearPass::add_product(const Tensor& leaf, const Tensor& a, const Tensor& b, float alpha) {
+  if (auto* slot = LeafGradients::at(leaf); slot && slot->memory().is_contiguous()) {
+    multiply(a, b, slot->memory(), alpha, slot->beta());
     return {};
   }
-  at::mm_out(y, x, weight.t());
-  return activate(y, bias, activation, with_slope);
+  Tensor gradient = at::empty(leaf.sizes(), leaf.options().requires_grad(false));
+  multiply(a, b, gradient, alpha);
+  return gradient;
 }
 
-Tensor LinearPass::before_activation(const Tensor& dy, const Tensor& kept, const Tensor& bias_gradient,
-                                     Activation activation) {
-  auto* db = bias_gradient.defined() ? bias_gradient.mutable_data_ptr<float>() : nullptr;
-  const int64_t rows = dy.size(0), stride = dy.size(1);
-  const auto* d = dy.const_data_ptr<float>();
-  if (activation == Activation::none) {
-    if (db) by_columns(dy, [&](int64_t at, int64_t n) { kernels().add_columns(db + at, d + at, stride, rows, n); });
-    return dy;
+LinearPass::Product::Product(const Tensor& rows, const Tensor& w) {
+  if (is_reduced(rows) && has_block_products() && w.numel() > 0 && w.size(0) % 2 == 0) {
+    packed_.emplace(w);
+  } else {
+    w_ = factor(w, rows);
   }
-  Tensor dz = at::empty_like(dy);
-  auto* out = dz.mutable_data_ptr<float>();
-  const auto* saved = kept.const_data_ptr<float>();
-  const auto loop = activation == Activation::relu ? kernels().relu_backward : kernels().slope_backward;
-  by_columns(
-      dy, [&](int64_t at, int64_t n) { loop(out + at, d + at, saved + at, db ? db + at : nullptr, stride, rows, n); });
-  return dz;
+}
+
+void LinearPass::Product::finished(const Tensor& x, const Tensor& y, const Tensor& slope, const Tensor& bias,
+                                   Activation activation) const {
+  if (packed_) {
+    multiply_by_blocks(x, *packed_, [&](const Block& block) { finish(y, slope, bias, activation, block); });
+    return;
+  }
+  const Tensor z = is_reduced(y) ? at::empty(y.sizes(), y.options().dtype(torch::kFloat)) : y;
+  multiply(x, w_, z);
+  if (z.is_same(y) && !bias.defined() && activation == Activation::none) return;
+  by_columns(z, [&](int64_t at, int64_t n) {
+    finish(y, slope, bias, activation, {at_or_null<float>(z, at), z.stride(0), 0, z.size(0), at, n});
+  });
+}
+
+Tensor LinearPass::forward(const Tensor& y, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                           Activation activation, bool with_slope) {
+  const Tensor slope = with_slope && activation == Activation::gelu ? at::empty_like(y) : Tensor();
+  Product(x, weight.t()).finished(x, y, slope, bias, activation);
+  return slope;
 }
 
 LinearPass::Gradients LinearPass::backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                                           const Tensor& kept, Activation activation, Wanted wanted) {
+                                           const Tensor& kept, Activation activation, Wanted wanted,
+                                           torch::ScalarType x_type) {
   Gradients g;
-  const bool bias_in_place = wanted.bias && takes_in_place(bias);
-  if (wanted.bias) g.bias = bias_in_place ? bias.grad() : at::zeros_like(bias);
-  const Tensor dz = before_activation(dy, kept, g.bias, activation);
-  if (bias_in_place) g.bias = Tensor();
-  if (wanted.x) g.x = at::mm(dz, weight);
-  if (wanted.weight && takes_in_place(weight)) {
-    Tensor sum = weight.grad();
-    sum.addmm_(dz.t(), x);
-  } else if (wanted.weight) {
-    g.weight = at::mm(dz.t(), x);
+  Tensor bias_gradient;
+  if (wanted.bias) {
+    auto* slot = LeafGradients::at(bias);
+    if (!slot) g.bias = at::zeros_like(bias);
+    bias_gradient = slot ? slot->zeroed() : g.bias;
+  }
+  const Tensor dz = before_activation(dy, kept, bias_gradient, activation, x.scalar_type());
+  if (wanted.weight) g.weight = add_product(weight, dz.t(), x);
+  if (wanted.x) {
+    g.x = at::empty(x.sizes(), x.options().dtype(x_type));
+    Product(dz, weight)(dz, g.x);
   }
   return g;
 }

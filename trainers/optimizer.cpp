@@ -108,6 +108,7 @@ FlatParameters::FlatParameters(torch::nn::Module& module) {
   for (size_t i = 0; i < slices_.size(); ++i) {
     named[i].value().mutable_grad() = view(groups_[slices_[i].group].gradients, slices_[i]);
   }
+  leaves_ = std::make_unique<LeafGradients>(module.parameters());
 }
 
 FlatParameters::FlatParameters(torch::nn::Module& replica, const FlatParameters& original)
@@ -122,11 +123,23 @@ FlatParameters::FlatParameters(torch::nn::Module& replica, const FlatParameters&
     p.set_data(view(groups_[slices_[i].group].values, slices_[i]));
     p.mutable_grad() = view(groups_[slices_[i].group].gradients, slices_[i]);
   }
+  leaves_ = std::make_unique<LeafGradients>(replica.parameters());
 }
 
 Tensor FlatParameters::view(const Tensor& flat, const Slice& slice) {
   return flat.as_strided(slice.shape, slice.strides, flat.storage_offset() + slice.offset);
 }
+
+void FlatParameters::start_gradients() {
+  // Elsewhere one operator a buffer is cheaper than one a parameter.
+  if (groups_.empty() || groups_[0].gradients.is_cpu()) {
+    leaves_->start();
+  } else {
+    zero_gradients();
+  }
+}
+
+void FlatParameters::finish_gradients() { leaves_->finish(); }
 
 void FlatParameters::zero_gradients() {
   for (Group& group : groups_) group.gradients.zero_();

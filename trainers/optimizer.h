@@ -2,12 +2,14 @@
 // AdamW, Adam and SGD over flat buffers: all parameters of one weight-decay group are slices of one tensor, so are
 // their gradients and moments, and an update is one fused operator a group however many tensors the model has.
 
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "core/config.h"
 #include "core/safetensors.h"
+#include "models/leaf_gradients.h"
 
 namespace torch::nn {
 class Module;  // its own header costs every file that includes it a second to compile
@@ -80,6 +82,14 @@ class FlatParameters final {
   /// its own.
   FlatParameters(torch::nn::Module& replica, const FlatParameters& original);
 
+  /// Begins to add up gradients anew: they may be read after finish_gradients() only. On the CPU the zeros are written
+  /// for those alone that need them.
+  void start_gradients();
+  void finish_gradients();
+  /// Whoever computes gradients on this thread while it lives puts them where they belong, instead of handing them to
+  /// autograd, which would add them in another pass over memory.
+  LeafGradients::Scope collecting() { return LeafGradients::Scope(*leaves_); }
+
   void zero_gradients();
   std::vector<Group>& groups() { return groups_; }
   const std::vector<Group>& groups() const { return groups_; }
@@ -99,6 +109,7 @@ class FlatParameters final {
  private:
   std::vector<Group> groups_;
   std::vector<Slice> slices_;
+  std::unique_ptr<LeafGradients> leaves_;
 };
 
 /// An optimizer of one module. Its state is saved under parameter names, so it survives a reordering of members.

@@ -97,11 +97,16 @@ void Shards::compute(int worker, Learner& learner, const std::function<Terms(int
   for (int64_t shard = first; shard < first + each; ++shard) {
     {
       const torch::NoGradGuard no_grad;
-      own.zero_gradients();
+      own.start_gradients();
       assign(own_buffers, buffers);
     }
-    Terms terms = part(shard, model);
+    Terms terms;
+    {
+      const auto collecting = own.collecting();
+      terms = part(shard, model);
+    }
     const torch::NoGradGuard no_grad;
+    own.finish_gradients();
     outcomes[static_cast<size_t>(shard)] = {copies(own_buffers), std::move(terms)};
     int64_t size = 1;
     for (; !waiting.empty() && waiting.back().first == size; size *= 2) {
@@ -114,7 +119,11 @@ void Shards::compute(int worker, Learner& learner, const std::function<Terms(int
 }
 
 Terms Shards::accumulate(Learner& learner, const std::function<Terms(int64_t shard, AnyModel& model)>& part) {
-  if (count_ == 1) return part(0, model_);
+  if (count_ == 1) {
+    const auto collecting = learner.whole_->collecting();
+    return part(0, model_);
+  }
+  learner.whole_->finish_gradients();
   const std::vector<Tensor> buffers = model_.module->buffers();
   const std::vector<Tensor> before = copies(buffers);
   std::vector<Outcome> outcomes(static_cast<size_t>(count_));

@@ -5,7 +5,6 @@
 #include <torch/utils.h>
 
 #include "core/error.h"
-#include "models/linear_pass.h"
 
 namespace genzoo {
 namespace {
@@ -24,6 +23,7 @@ void add_share(Terms& sum, const Terms& terms, int64_t parts) {
 void descend(Optimizer& optimizer, const StepConfig& config, int64_t step, bool measured, Workers* workers,
              Terms& terms, const std::string& player = "") {
   const torch::NoGradGuard no_grad;
+  optimizer.parameters().finish_gradients();
   if (config.clip_norm > 0) {
     terms[player + "gradient_norm"] = optimizer.clip(config.clip_norm, workers);
   } else if (measured) {
@@ -71,7 +71,7 @@ GradientStep::GradientStep(AnyModel& model, const OptimizerConfig& optimizer, St
 
 Terms GradientStep::update(const BatchSource& source, int64_t step, bool measured) {
   const OneThread serial(shards_.workers() != nullptr);
-  optimizer_.parameters().zero_gradients();
+  optimizer_.parameters().start_gradients();
   Terms terms;
   for (int64_t micro = 0; micro < config_.accumulate; ++micro) {
     const int64_t index = step * config_.accumulate + micro;
@@ -120,7 +120,7 @@ Terms AdversarialStep::update(const BatchSource& source, int64_t step, bool meas
     const int64_t index = step * n_critic_ + turn;
     const bool last = turn + 1 == n_critic_;
     const Batch batch = source(index);
-    discriminator_.parameters().zero_gradients();
+    discriminator_.parameters().start_gradients();
     Terms turn_terms = shards_.accumulate(discriminator_learner_, [&](int64_t shard, AnyModel& model) {
       const AdversarialGame& game = *model.can.game;
       Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(index), static_cast<uint64_t>(shard),
@@ -146,7 +146,7 @@ Terms AdversarialStep::update(const BatchSource& source, int64_t step, bool meas
     if (last) add_share(terms, turn_terms, 1);
   }
 
-  generator_.parameters().zero_gradients();
+  generator_.parameters().start_gradients();
   const Frozen frozen(shards_.models());
   Terms turn_terms = shards_.accumulate(generator_learner_, [&](int64_t shard, AnyModel& model) {
     const Tensor& fake = fakes[static_cast<size_t>(shard)];

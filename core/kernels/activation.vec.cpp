@@ -1,21 +1,11 @@
-// Activations with the bias before them, and their derivatives. Compiled once for each instruction set; see kernels.h.
-#include <ATen/cpu/vec/vec.h>
-
+// Activations with the bias before them, and their derivatives, on float32 and on bfloat16. Compiled once for each
+// instruction set; see kernels.h.
 #include "core/kernels/table.h"
+#include "core/kernels/vectors.h"
 
 namespace genzoo::GENZOO_KERNELS {
 
-using Vec = at::vec::Vectorized<float>;
-
 namespace {
-
-/// f(i, count) over 0 ... n - 1 in vectors, the last of which may be short.
-template <class F>
-inline void by_vectors(int64_t n, const F& f) {
-  int64_t i = 0;
-  for (; i + Vec::size() <= n; i += Vec::size()) f(i, static_cast<int>(Vec::size()));
-  if (i < n) f(i, static_cast<int>(n - i));
-}
 
 /// The tanh form of GELU and its derivative: z s(2 u) with u = sqrt(2 / pi) (z + 0.044715 z^3) and s the logistic
 /// function, which is z / 2 (1 + tanh u). Hendrycks & Gimpel (2016).
@@ -32,63 +22,129 @@ inline Gelu gelu(Vec z) {
   return {value, at::vec::fmadd(value * (one - s), inner_slope, s)};
 }
 
+template <class Y>
+void bias_rows(Y* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+               int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r) {
+    by_vectors(columns, [&](int64_t i, int count) {
+      Vec x = load(z + r * z_stride + i, count);
+      if (bias) x = x + load(bias + i, count);
+      store(x, y + r * y_stride + i, count);
+    });
+  }
+}
+
+template <class Y>
+void relu_rows(Y* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+               int64_t columns) {
+  const Vec zero(0.0F);
+  for (int64_t r = 0; r < rows; ++r) {
+    by_vectors(columns, [&](int64_t i, int count) {
+      Vec x = load(z + r * z_stride + i, count);
+      if (bias) x = x + load(bias + i, count);
+      store(at::vec::maximum(x, zero), y + r * y_stride + i, count);
+    });
+  }
+}
+
+template <class Y>
+void gelu_rows(Y* y, Y* slope, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+               int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t at = r * y_stride;
+    by_vectors(columns, [&](int64_t i, int count) {
+      Vec x = load(z + r * z_stride + i, count);
+      if (bias) x = x + load(bias + i, count);
+      const Gelu g = gelu(x);
+      store(g.value, y + at + i, count);
+      if (slope) store(g.slope, slope + at + i, count);
+    });
+  }
+}
+
+/// dz = f(dy, kept), and bias_gradient += the sums of its columns.
+template <class T, class F>
+void backward_rows(T* dz, const T* dy, const T* kept, float* bias_gradient, int64_t stride, int64_t rows,
+                   int64_t columns, const F& f) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t at = r * stride;
+    by_vectors(columns, [&](int64_t i, int count) {
+      const Vec d = f(load(dy + at + i, count), load(kept + at + i, count));
+      store(d, dz + at + i, count);
+      if (bias_gradient) store(load(bias_gradient + i, count) + d, bias_gradient + i, count);
+    });
+  }
+}
+
+inline Vec where_positive(const Vec& d, const Vec& y) { return d & (y > Vec(0.0F)); }  // all bits or none
+inline Vec times(const Vec& d, const Vec& slope) { return d * slope; }
+
+template <class T>
+void column_sums(float* sums, const T* x, BFloat16* rounded, int64_t stride, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t at = r * stride;
+    by_vectors(columns, [&](int64_t i, int count) {
+      const Vec v = load(x + at + i, count);
+      if (rounded) store(v, rounded + at + i, count);
+      if (sums) store(load(sums + i, count) + v, sums + i, count);
+    });
+  }
+}
+
 }  // namespace
 
-void bias_relu(float* y, int64_t stride, const float* bias, int64_t rows, int64_t columns) {
-  const Vec zero(0.0F);
-  for (int64_t r = 0; r < rows; ++r) {
-    float* row = y + r * stride;
-    by_vectors(columns, [&](int64_t i, int count) {
-      at::vec::maximum(Vec::loadu(row + i, count) + Vec::loadu(bias + i, count), zero).store(row + i, count);
-    });
-  }
+void bias(float* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+          int64_t columns) {
+  bias_rows(y, y_stride, z, z_stride, bias, rows, columns);
 }
-
-void bias_gelu(float* z, float* slope, int64_t stride, const float* bias, int64_t rows, int64_t columns) {
-  for (int64_t r = 0; r < rows; ++r) {
-    float* row = z + r * stride;
-    by_vectors(columns, [&](int64_t i, int count) {
-      Vec x = Vec::loadu(row + i, count);
-      if (bias) x = x + Vec::loadu(bias + i, count);
-      const Gelu g = gelu(x);
-      g.value.store(row + i, count);
-      if (slope) g.slope.store(slope + r * stride + i, count);
-    });
-  }
+void bias_relu(float* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+               int64_t columns) {
+  relu_rows(y, y_stride, z, z_stride, bias, rows, columns);
 }
-
+void bias_gelu(float* y, float* slope, int64_t y_stride, const float* z, int64_t z_stride, const float* bias,
+               int64_t rows, int64_t columns) {
+  gelu_rows(y, slope, y_stride, z, z_stride, bias, rows, columns);
+}
 void relu_backward(float* dz, const float* dy, const float* y, float* bias_gradient, int64_t stride, int64_t rows,
                    int64_t columns) {
-  const Vec zero(0.0F);
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t at = r * stride;
-    by_vectors(columns, [&](int64_t i, int count) {
-      const Vec on = Vec::loadu(y + at + i, count) > zero;  // all bits or none
-      const Vec d = Vec::loadu(dy + at + i, count) & on;
-      d.store(dz + at + i, count);
-      if (bias_gradient) (Vec::loadu(bias_gradient + i, count) + d).store(bias_gradient + i, count);
-    });
-  }
+  backward_rows(dz, dy, y, bias_gradient, stride, rows, columns, where_positive);
 }
-
 void slope_backward(float* dz, const float* dy, const float* slope, float* bias_gradient, int64_t stride, int64_t rows,
                     int64_t columns) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t at = r * stride;
-    by_vectors(columns, [&](int64_t i, int count) {
-      const Vec d = Vec::loadu(dy + at + i, count) * Vec::loadu(slope + at + i, count);
-      d.store(dz + at + i, count);
-      if (bias_gradient) (Vec::loadu(bias_gradient + i, count) + d).store(bias_gradient + i, count);
-    });
-  }
+  backward_rows(dz, dy, slope, bias_gradient, stride, rows, columns, times);
+}
+void add_columns(float* sums, const float* x, int64_t stride, int64_t rows, int64_t columns) {
+  column_sums(sums, x, /*rounded=*/nullptr, stride, rows, columns);
 }
 
-void add_columns(float* sums, const float* x, int64_t stride, int64_t rows, int64_t columns) {
-  for (int64_t r = 0; r < rows; ++r) {
-    by_vectors(columns, [&](int64_t i, int count) {
-      (Vec::loadu(sums + i, count) + Vec::loadu(x + r * stride + i, count)).store(sums + i, count);
-    });
-  }
+void to_bfloat16(BFloat16* y, const float* x, int64_t n) {
+  by_vectors(n, [&](int64_t i, int count) { store(load(x + i, count), y + i, count); });
+}
+void bias_16(BFloat16* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+             int64_t columns) {
+  bias_rows(y, y_stride, z, z_stride, bias, rows, columns);
+}
+void bias_relu_16(BFloat16* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+                  int64_t columns) {
+  relu_rows(y, y_stride, z, z_stride, bias, rows, columns);
+}
+void bias_gelu_16(BFloat16* y, BFloat16* slope, int64_t y_stride, const float* z, int64_t z_stride, const float* bias,
+                  int64_t rows, int64_t columns) {
+  gelu_rows(y, slope, y_stride, z, z_stride, bias, rows, columns);
+}
+void relu_backward_16(BFloat16* dz, const BFloat16* dy, const BFloat16* y, float* bias_gradient, int64_t stride,
+                      int64_t rows, int64_t columns) {
+  backward_rows(dz, dy, y, bias_gradient, stride, rows, columns, where_positive);
+}
+void slope_backward_16(BFloat16* dz, const BFloat16* dy, const BFloat16* slope, float* bias_gradient, int64_t stride,
+                       int64_t rows, int64_t columns) {
+  backward_rows(dz, dy, slope, bias_gradient, stride, rows, columns, times);
+}
+void add_columns_16(float* sums, const BFloat16* x, int64_t stride, int64_t rows, int64_t columns) {
+  column_sums(sums, x, /*rounded=*/nullptr, stride, rows, columns);
+}
+void round_columns_16(BFloat16* y, const float* x, float* sums, int64_t stride, int64_t rows, int64_t columns) {
+  column_sums(sums, x, y, stride, rows, columns);
 }
 
 }  // namespace genzoo::GENZOO_KERNELS

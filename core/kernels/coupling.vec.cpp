@@ -1,14 +1,11 @@
 // The affine coupling of vectors whose even or odd dimensions change. Compiled once for each instruction set; see
 // kernels.h.
-#include <ATen/cpu/vec/vec.h>
-
 #include <cstring>
 
 #include "core/kernels/table.h"
+#include "core/kernels/vectors.h"
 
 namespace genzoo::GENZOO_KERNELS {
-
-using Vec = at::vec::Vectorized<float>;
 
 namespace {
 

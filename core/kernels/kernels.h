@@ -3,6 +3,8 @@
 // instruction set, chosen by what the processor can do. They take raw pointers and ranges, allocate nothing and start
 // no threads; who calls them cuts the work. LibTorch's own operators are the reference that tests compare with.
 
+#include <c10/util/BFloat16.h>
+
 #include <cstdint>
 
 namespace genzoo {
@@ -12,6 +14,14 @@ struct AdamStep {
   float lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;
   float bias_correction1 = 1, bias_correction2 = 1;  ///< 1 - beta^t
   float gradient_scale = 1;                          ///< of clipping
+};
+
+/// Of layer normalization: the parameters, and what each row turned out to be.
+struct LayerNormRows {
+  const float* weight;  ///< (columns)
+  const float* bias;    ///< (columns), or nullptr
+  float eps;
+  float *mean, *inverse_std;  ///< (rows)
 };
 
 /// The loops of one instruction set.
@@ -29,10 +39,14 @@ struct Kernels {
 
   // Matrices of `rows` rows that begin `stride` apart. Whoever cuts the columns into parts gets the same bits.
 
-  /// y = max(0, y + bias)
-  void (*bias_relu)(float* y, int64_t stride, const float* bias, int64_t rows, int64_t columns);
-  /// z = gelu(z + bias), the tanh form, and its derivative there. bias and slope may be nullptr.
-  void (*bias_gelu)(float* z, float* slope, int64_t stride, const float* bias, int64_t rows, int64_t columns);
+  /// y = z + bias, y = max(0, z + bias); bias may be nullptr, y may be z.
+  void (*bias)(float* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+               int64_t columns);
+  void (*bias_relu)(float* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+                    int64_t columns);
+  /// y = gelu(z + bias), the tanh form, and its derivative there (laid out like y), unless nullptr.
+  void (*bias_gelu)(float* y, float* slope, int64_t y_stride, const float* z, int64_t z_stride, const float* bias,
+                    int64_t rows, int64_t columns);
   /// dz = dy where y > 0, else 0; bias_gradient += the sums of its columns, unless nullptr.
   void (*relu_backward)(float* dz, const float* dy, const float* y, float* bias_gradient, int64_t stride, int64_t rows,
                         int64_t columns);
@@ -41,6 +55,53 @@ struct Kernels {
                          int64_t rows, int64_t columns);
   /// sums += the sums of the columns of x
   void (*add_columns)(float* sums, const float* x, int64_t stride, int64_t rows, int64_t columns);
+
+  // The same in bfloat16, from products whose sums are float32 (*_16). Everything is computed in float32 and rounded to
+  // nearest once; sums of columns stay float32.
+
+  void (*to_bfloat16)(c10::BFloat16* y, const float* x, int64_t n);
+  void (*bias_16)(c10::BFloat16* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+                  int64_t columns);
+  void (*bias_relu_16)(c10::BFloat16* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias,
+                       int64_t rows, int64_t columns);
+  void (*bias_gelu_16)(c10::BFloat16* y, c10::BFloat16* slope, int64_t y_stride, const float* z, int64_t z_stride,
+                       const float* bias, int64_t rows, int64_t columns);
+  void (*relu_backward_16)(c10::BFloat16* dz, const c10::BFloat16* dy, const c10::BFloat16* y, float* bias_gradient,
+                           int64_t stride, int64_t rows, int64_t columns);
+  void (*slope_backward_16)(c10::BFloat16* dz, const c10::BFloat16* dy, const c10::BFloat16* slope,
+                            float* bias_gradient, int64_t stride, int64_t rows, int64_t columns);
+  void (*add_columns_16)(float* sums, const c10::BFloat16* x, int64_t stride, int64_t rows, int64_t columns);
+  /// y = x; sums += the sums of the columns of x, unless nullptr
+  void (*round_columns_16)(c10::BFloat16* y, const float* x, float* sums, int64_t stride, int64_t rows,
+                           int64_t columns);
+
+  // Right factors of products in bfloat16, k rows of n columns, k even, packed two rows at a time: (k / 2, n, 2). The
+  // matrix w has rows `stride` apart.
+
+  void (*pack_rows_16)(const float* w, int64_t stride, int64_t k, int64_t n, c10::BFloat16* out);
+  /// From the transpose: w (n, k).
+  void (*pack_transposed_16)(const float* w, int64_t stride, int64_t n, int64_t k, c10::BFloat16* out);
+
+  // Layer normalization of contiguous rows. Ba et al. (2016).
+
+  /// With update: sum = x + update, y = norm(sum); without (nullptr, sum too): y = norm(x). Fills mean and inverse_std.
+  void (*layer_norm)(const float* x, const float* update, float* sum, float* y, const LayerNormRows& r, int64_t rows,
+                     int64_t columns);
+  void (*layer_norm_16)(const float* x, const float* update, float* sum, c10::BFloat16* y, const LayerNormRows& r,
+                        int64_t rows, int64_t columns);
+  /// dx = the gradient of s, what was normalized, through y, + dsum (unless nullptr); dweight, dbias (columns, or
+  /// nullptr) += the parameters'.
+  void (*layer_norm_backward)(const float* dy, const float* dsum, const float* s, float* dx, float* dweight,
+                              float* dbias, const LayerNormRows& r, int64_t rows, int64_t columns);
+  void (*layer_norm_backward_16)(const c10::BFloat16* dy, const float* dsum, const float* s, float* dx, float* dweight,
+                                 float* dbias, const LayerNormRows& r, int64_t rows, int64_t columns);
+
+  /// losses (rows) = -log softmax(logits)[target]; unless it is nullptr, gradient = softmax(logits) - one_hot(target),
+  /// which may be the logits themselves. Logits (rows, columns) are overwritten in any case.
+  void (*cross_entropy)(float* logits, float* gradient, const int64_t* targets, float* losses, int64_t rows,
+                        int64_t columns);
+  void (*cross_entropy_16)(float* logits, c10::BFloat16* gradient, const int64_t* targets, float* losses, int64_t rows,
+                           int64_t columns);
 
   // The affine coupling of vectors (rows, dims) whose dimensions changed, changed + 2, ... change, C of them; changed
   // is 0 or 1. Dinh et al. (2017), eqs. (4), (6).

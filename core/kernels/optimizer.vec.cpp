@@ -1,15 +1,11 @@
 // Compiled once for each instruction set; see kernels.h. Only headers whose inline functions may differ between the
 // copies are included: everything here must be static or a member of this set's namespace.
-#include <ATen/cpu/vec/vec.h>
-
 #include <cmath>
 
-#include "core/kernels/kernels.h"
 #include "core/kernels/table.h"
+#include "core/kernels/vectors.h"
 
 namespace genzoo::GENZOO_KERNELS {
-
-using Vec = at::vec::Vectorized<float>;
 
 void adam(float* value, const float* gradient, float* first, float* second, int64_t n, const AdamStep& step) {
   const float step_size = step.lr / step.bias_correction1;
@@ -24,19 +20,12 @@ void adam(float* value, const float* gradient, float* first, float* second, int6
     const Vec denominator = at::vec::fmadd(v.sqrt(), root_scale, eps);
     return at::vec::fmadd(m / denominator, size, p * kept);
   };
-  int64_t i = 0;
-  for (; i + Vec::size() <= n; i += Vec::size()) {
-    Vec m = Vec::loadu(first + i), v = Vec::loadu(second + i);
-    update(Vec::loadu(value + i), Vec::loadu(gradient + i), m, v).store(value + i);
-    m.store(first + i);
-    v.store(second + i);
-  }
-  if (const auto rest = static_cast<int>(n - i); rest > 0) {
-    Vec m = Vec::loadu(first + i, rest), v = Vec::loadu(second + i, rest);
-    update(Vec::loadu(value + i, rest), Vec::loadu(gradient + i, rest), m, v).store(value + i, rest);
-    m.store(first + i, rest);
-    v.store(second + i, rest);
-  }
+  by_vectors(n, [&](int64_t i, int count) {
+    Vec m = load(first + i, count), v = load(second + i, count);
+    store(update(load(value + i, count), load(gradient + i, count), m, v), value + i, count);
+    store(m, first + i, count);
+    store(v, second + i, count);
+  });
 }
 
 double sum_of_squares(const float* x, int64_t n) {
@@ -61,9 +50,7 @@ double sum_of_squares(const float* x, int64_t n) {
 }
 
 void add(float* x, const float* y, int64_t n) {
-  int64_t i = 0;
-  for (; i + Vec::size() <= n; i += Vec::size()) (Vec::loadu(x + i) + Vec::loadu(y + i)).store(x + i);
-  for (; i < n; ++i) x[i] += y[i];
+  by_vectors(n, [&](int64_t i, int count) { store(load(x + i, count) + load(y + i, count), x + i, count); });
 }
 
 double sum(const float* x, int64_t n) {

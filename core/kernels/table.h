@@ -9,13 +9,44 @@ void adam(float* value, const float* gradient, float* first, float* second, int6
 double sum_of_squares(const float* x, int64_t n);
 void add(float* x, const float* y, int64_t n);
 double sum(const float* x, int64_t n);
-void bias_relu(float* y, int64_t stride, const float* bias, int64_t rows, int64_t columns);
-void bias_gelu(float* z, float* slope, int64_t stride, const float* bias, int64_t rows, int64_t columns);
+void bias(float* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+          int64_t columns);
+void bias_relu(float* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+               int64_t columns);
+void bias_gelu(float* y, float* slope, int64_t y_stride, const float* z, int64_t z_stride, const float* bias,
+               int64_t rows, int64_t columns);
 void relu_backward(float* dz, const float* dy, const float* y, float* bias_gradient, int64_t stride, int64_t rows,
                    int64_t columns);
 void slope_backward(float* dz, const float* dy, const float* slope, float* bias_gradient, int64_t stride, int64_t rows,
                     int64_t columns);
 void add_columns(float* sums, const float* x, int64_t stride, int64_t rows, int64_t columns);
+void to_bfloat16(c10::BFloat16* y, const float* x, int64_t n);
+void bias_16(c10::BFloat16* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+             int64_t columns);
+void bias_relu_16(c10::BFloat16* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
+                  int64_t columns);
+void bias_gelu_16(c10::BFloat16* y, c10::BFloat16* slope, int64_t y_stride, const float* z, int64_t z_stride,
+                  const float* bias, int64_t rows, int64_t columns);
+void relu_backward_16(c10::BFloat16* dz, const c10::BFloat16* dy, const c10::BFloat16* y, float* bias_gradient,
+                      int64_t stride, int64_t rows, int64_t columns);
+void slope_backward_16(c10::BFloat16* dz, const c10::BFloat16* dy, const c10::BFloat16* slope, float* bias_gradient,
+                       int64_t stride, int64_t rows, int64_t columns);
+void add_columns_16(float* sums, const c10::BFloat16* x, int64_t stride, int64_t rows, int64_t columns);
+void round_columns_16(c10::BFloat16* y, const float* x, float* sums, int64_t stride, int64_t rows, int64_t columns);
+void pack_rows_16(const float* w, int64_t stride, int64_t k, int64_t n, c10::BFloat16* out);
+void pack_transposed_16(const float* w, int64_t stride, int64_t n, int64_t k, c10::BFloat16* out);
+void layer_norm(const float* x, const float* update, float* sum, float* y, const LayerNormRows& r, int64_t rows,
+                int64_t columns);
+void layer_norm_16(const float* x, const float* update, float* sum, c10::BFloat16* y, const LayerNormRows& r,
+                   int64_t rows, int64_t columns);
+void layer_norm_backward(const float* dy, const float* dsum, const float* s, float* dx, float* dweight, float* dbias,
+                         const LayerNormRows& r, int64_t rows, int64_t columns);
+void layer_norm_backward_16(const c10::BFloat16* dy, const float* dsum, const float* s, float* dx, float* dweight,
+                            float* dbias, const LayerNormRows& r, int64_t rows, int64_t columns);
+void cross_entropy(float* logits, float* gradient, const int64_t* targets, float* losses, int64_t rows,
+                   int64_t columns);
+void cross_entropy_16(float* logits, c10::BFloat16* gradient, const int64_t* targets, float* losses, int64_t rows,
+                      int64_t columns);
 void couple(const float* x, const float* raw, const float* bound, int64_t changed, float* y, float* tanh_scale,
             float* log_det, int64_t rows, int64_t dims);
 void couple_backward(const float* dy, const float* dlog_det, const float* x, const float* tanh_scale,

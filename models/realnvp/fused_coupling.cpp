@@ -4,8 +4,11 @@
 #include <torch/autograd.h>
 #include <torch/utils.h>
 
+#include "core/bfloat16.h"
 #include "core/kernels/kernels.h"
 #include "core/workers.h"
+#include "models/fused_linear.h"
+#include "models/leaf_gradients.h"
 #include "models/linear_pass.h"
 
 namespace genzoo {
@@ -45,35 +48,44 @@ std::vector<LinearParameters> layers_of(at::ArrayRef<Tensor> parameters) {
   return layers;
 }
 
-/// Adds to a leaf's gradient, now or through autograd; `part` picks from the leaf's gradient what `update` adds to.
+/// Adds to a leaf's gradient, now or through autograd: update(gradient) does, whose zeros are written.
 template <class Update>
 Tensor add_gradient(const Tensor& leaf, bool wanted, const Update& update) {
   if (!wanted) return {};
-  const bool in_place = LinearPass::takes_in_place(leaf);
-  const Tensor gradient = in_place ? leaf.grad() : at::zeros_like(leaf);
+  if (auto* slot = LeafGradients::at(leaf)) {
+    update(slot->zeroed());
+    return {};
+  }
+  const Tensor gradient = at::zeros_like(leaf);
   update(gradient);
-  return in_place ? Tensor() : gradient;
+  return gradient;
 }
 
 class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
  public:
-  /// parameters: weight and bias of each layer, and the bound if there is one.
+  static constexpr size_t kOthers = 5;  ///< arguments before the parameters
+
+  /// parameters: weight and bias of each layer, and the bound if there is one. reduced: products in bfloat16.
   static variable_list forward(AutogradContext* ctx, const Tensor& x, const Tensor& mask, int64_t changed, bool bounded,
-                               at::TensorList parameters) {
+                               bool reduced, at::TensorList parameters) {
     const int64_t rows = x.size(0), dims = x.size(1);
     const auto layers = layers_of(parameters.slice(0, parameters.size() - (bounded ? 1 : 0)));
     const Tensor bound = changed_of(bounded ? parameters.back() : Tensor(), changed);
-    std::vector<Tensor> hidden{x * mask};
+    const auto rounded = [&](const Tensor& t) { return reduced ? to_bfloat16(t) : t; };
+    std::vector<Tensor> hidden{rounded(x * mask)};
     for (size_t i = 0; i + 1 < layers.size(); ++i) {
-      const Tensor y = at::empty({rows, layers[i].weight.size(0)}, x.options());
+      const Tensor y = at::empty({rows, layers[i].weight.size(0)}, hidden.back().options());
       LinearPass::forward(y, hidden.back(), layers[i].weight, layers[i].bias, Activation::relu, /*with_slope=*/false);
       hidden.push_back(y);
     }
     const ChangedRows weight(layers.back().weight, changed), bias(layers.back().bias, changed);
     const int64_t count = weight.scale.size(0);
-    const Tensor raw = at::cat({bias.scale, bias.translation}).repeat({rows, 1});  // (B, 2 C)
-    raw.narrow(1, 0, count).addmm_(hidden.back(), weight.scale.t());
-    raw.narrow(1, count, count).addmm_(hidden.back(), weight.translation.t());
+    const Tensor raw = at::empty({rows, 2 * count}, x.options());
+    const auto last = [&](int64_t begin, const Tensor& w, const Tensor& b) {
+      LinearPass::forward(raw.narrow(1, begin, count), hidden.back(), w, b.contiguous(), Activation::none, false);
+    };
+    last(0, weight.scale, bias.scale);
+    last(count, weight.translation, bias.translation);
 
     const Tensor y = at::empty_like(x), tanh_scale = at::empty({rows, count}, x.options());
     const Tensor log_det = at::empty({rows}, x.options());
@@ -89,6 +101,7 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
     ctx->save_for_backward(saved);
     ctx->saved_data["changed"] = changed;
     ctx->saved_data["bounded"] = bounded;
+    ctx->saved_data["reduced"] = reduced;
     ctx->saved_data["layers"] = static_cast<int64_t>(layers.size());
     return {y, log_det};
   }
@@ -102,7 +115,9 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
     const at::ArrayRef<Tensor> hidden(saved.data() + 3, layer_count);
     const at::ArrayRef<Tensor> parameters(saved.data() + 3 + layer_count, saved.size() - 3 - layer_count);
     const at::ArrayRef<Tensor> of_layers = parameters.slice(0, 2 * layer_count);
+    const bool reduced = ctx->saved_data["reduced"].toBool();
     if (at::GradMode::is_enabled()) return differentiable(x, mask, bounded, of_layers, parameters, gradients);
+    const auto rounded = [&](const Tensor& t) { return reduced ? to_bfloat16(t) : t; };
 
     // Of the arguments only tensors have edges: x, mask, parameters; all of them have a place among the results.
     const auto wanted = [&](size_t parameter) { return ctx->needs_input_grad(2 + parameter); };
@@ -122,7 +137,7 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
                                 bounded ? dbound.mutable_data_ptr<float>() + at * count : nullptr, n, dims);
     });
 
-    variable_list results(4 + parameters.size());
+    variable_list results(kOthers + parameters.size());
     if (bounded) {
       results.back() = add_gradient(whole_bound, wanted(parameters.size() - 1), [&](const Tensor& gradient) {
         gradient.slice(0, changed, dims, 2).add_(dbound.sum(0));
@@ -130,27 +145,41 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
     }
     // The last layer, of which only what changes was computed.
     const size_t last = layer_count - 1;
-    const Tensor dscale = draw.narrow(1, 0, count), dtranslation = draw.narrow(1, count, count);
-    results[4 + 2 * last] = add_gradient(layers[last].weight, wanted(2 * last), [&](const Tensor& gradient) {
-      ChangedRows part(gradient, changed);
-      part.scale.addmm_(dscale.t(), hidden[last]);
-      part.translation.addmm_(dtranslation.t(), hidden[last]);
-    });
-    results[4 + 2 * last + 1] = add_gradient(layers[last].bias, wanted(2 * last + 1), [&](const Tensor& gradient) {
-      const Tensor sums = draw.sum(0);
+    const Tensor factors = rounded(draw);  // of products
+    const Tensor dscale = factors.narrow(1, 0, count), dtranslation = factors.narrow(1, count, count);
+    if (wanted(2 * last)) {
+      const Tensor& leaf = layers[last].weight;
+      auto* slot = LeafGradients::at(leaf);
+      const Tensor gradient = slot ? slot->memory() : results[kOthers + 2 * last] = at::empty_like(leaf);
+      const float beta = slot ? slot->beta() : 0;
       const ChangedRows part(gradient, changed);
-      part.scale.add_(sums.narrow(0, 0, count));
-      part.translation.add_(sums.narrow(0, count, count));
-    });
+      if (beta == 0) {  // of the rows that were not computed the gradient is zero
+        const ChangedRows rest(gradient, 1 - changed);
+        rest.scale.zero_();
+        rest.translation.zero_();
+      }
+      LinearPass::multiply(dscale.t(), hidden[last], part.scale, 1, beta);
+      LinearPass::multiply(dtranslation.t(), hidden[last], part.translation, 1, beta);
+    }
+    results[kOthers + 2 * last + 1] =
+        add_gradient(layers[last].bias, wanted(2 * last + 1), [&](const Tensor& gradient) {
+          const Tensor sums = draw.sum(0);
+          const ChangedRows part(gradient, changed);
+          part.scale.add_(sums.narrow(0, 0, count));
+          part.translation.add_(sums.narrow(0, count, count));
+        });
     const ChangedRows weight(layers[last].weight, changed);
-    Tensor dh = at::mm(dscale, weight.scale);
-    dh.addmm_(dtranslation, weight.translation);
+    const Tensor dlast = at::empty(hidden[last].sizes(), x.options());
+    LinearPass::multiply(dscale, rounded(weight.scale), dlast);
+    LinearPass::multiply(dtranslation, rounded(weight.translation), dlast, 1, 1);
+    Tensor dh = rounded(dlast);
     for (size_t i = last; i-- > 0;) {
       LinearPass::Gradients g =
           LinearPass::backward(dh, hidden[i], layers[i].weight, layers[i].bias, hidden[i + 1], Activation::relu,
-                               {i > 0 || ctx->needs_input_grad(0), wanted(2 * i), wanted(2 * i + 1)});
-      results[4 + 2 * i] = g.weight;
-      results[4 + 2 * i + 1] = g.bias;
+                               {i > 0 || ctx->needs_input_grad(0), wanted(2 * i), wanted(2 * i + 1)},
+                               i > 0 ? hidden[i].scalar_type() : x.scalar_type());
+      results[kOthers + 2 * i] = g.weight;
+      results[kOthers + 2 * i + 1] = g.bias;
       dh = g.x;
     }
     if (ctx->needs_input_grad(0)) results[0] = dx.addcmul_(dh, mask);
@@ -170,9 +199,9 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
     const auto [y, log_det] = plain_coupling(x, mask, bounded ? parameters.back() : Tensor(), layers_of(of_layers));
     const auto found = torch::autograd::grad({y, log_det}, wanted, gradients, /*retain_graph=*/true,
                                              /*create_graph=*/true, /*allow_unused=*/true);
-    variable_list results(4 + parameters.size());
+    variable_list results(kOthers + parameters.size());
     for (size_t i = 0, next = 0; i < inputs.size(); ++i) {
-      if (inputs[i].requires_grad()) results[i == 0 ? 0 : 3 + i] = found[next++];
+      if (inputs[i].requires_grad()) results[i == 0 ? 0 : kOthers - 1 + i] = found[next++];
     }
     return results;
   }
@@ -195,7 +224,7 @@ Transformed plain_coupling(const Tensor& x, const Tensor& mask, const Tensor& bo
 
 bool fits_fused_coupling(const Tensor& x) {
   return x.is_cpu() && x.scalar_type() == torch::kFloat && x.dim() == 2 && x.numel() > 0 &&
-         !at::autocast::is_autocast_enabled(at::kCPU);
+         (!at::autocast::is_autocast_enabled(at::kCPU) || computes_in_bfloat16());
 }
 
 Transformed fused_coupling(const Tensor& x, int64_t changed, const Tensor& mask, const Tensor& bound,
@@ -203,7 +232,8 @@ Transformed fused_coupling(const Tensor& x, int64_t changed, const Tensor& mask,
   std::vector<Tensor> parameters;
   for (const auto& [weight, bias] : layers) parameters.insert(parameters.end(), {weight, bias});
   if (bound.defined()) parameters.push_back(bound);
-  const auto made = FusedCoupling::apply(x.contiguous(), mask, changed, bound.defined(), at::TensorList(parameters));
+  const auto made = FusedCoupling::apply(x.contiguous(), mask, changed, bound.defined(), computes_in_bfloat16(),
+                                         at::TensorList(parameters));
   return {made[0], made[1]};
 }
 

@@ -8,17 +8,10 @@
 #include <limits>
 #include <stdexcept>
 
+#include "core/bfloat16.h"
+
 namespace genzoo {
 namespace {
-
-/// Whether this CPU multiplies bfloat16 matrices in hardware and LibTorch's attention uses it: AMX, through MKL.
-bool cpu_has_fast_bf16_attention() {
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-  return at::hasMKL() && __builtin_cpu_supports("amx-bf16");
-#else
-  return false;
-#endif
-}
 
 /// The same as LibTorch's attention, step by step: its own dropout would draw from the default generator.
 Tensor attend_with_dropout(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, const Dropout& dropout) {
@@ -48,8 +41,7 @@ void LayerCache::append(const Tensor& k, const Tensor& v) {
 
 torch::ScalarType attention_dtype(torch::ScalarType dtype, torch::Device device) {
   if (!device.is_cpu() || dtype == torch::kFloat || dtype == torch::kDouble) return dtype;
-  static const bool fast = cpu_has_fast_bf16_attention();
-  return dtype == torch::kBFloat16 && fast ? dtype : torch::kFloat;
+  return dtype == torch::kBFloat16 && has_bfloat16_products() ? dtype : torch::kFloat;
 }
 
 Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, const Dropout& dropout) {
@@ -84,7 +76,7 @@ Tensor CausalSelfAttentionImpl::forward(const Tensor& x, const PositionTable& po
   }
   // One token sees all there are, itself included; the causal mask counts queries and keys from the same start.
   const Tensor y = attend(q, k, v, /*causal=*/T > 1, dropout);
-  return dropout(projection_->forward(y.transpose(1, 2).reshape({B, T, C})));
+  return dropout(projection_->activated(y.transpose(1, 2).reshape({B, T, C}), Activation::none, Result::float32));
 }
 
 Linear gpt2_linear(int64_t in, int64_t out, bool with_bias, double std, Rng& init) {

@@ -23,11 +23,11 @@ TransformerBlockImpl::TransformerBlockImpl(const BlockConfig& c, Rng& init)
       mlp_in_(register_module("mlp_in", gpt2_linear(c.n_embd, 4 * c.n_embd, c.bias, kGPT2InitStd, init))),
       mlp_out_(register_module("mlp_out", gpt2_linear(4 * c.n_embd, c.n_embd, c.bias, residual_std(c), init))) {}
 
-Tensor TransformerBlockImpl::forward(Tensor x, const PositionTable& positions, const Dropout& dropout,
-                                     LayerCache* cache) {
-  x = x + attention_->forward(attention_norm_->forward(x), positions, dropout, cache);
-  const Tensor h = mlp_in_->activated(mlp_norm_->forward(x), Activation::gelu);
-  return x + dropout(mlp_out_->forward(h));
+void TransformerBlockImpl::forward(ResidualStream& x, const PositionTable& positions, const Dropout& dropout,
+                                   LayerCache* cache) {
+  x.add(attention_->forward(x.normalized(*attention_norm_), positions, dropout, cache));
+  const Tensor h = mlp_in_->activated(x.normalized(*mlp_norm_), Activation::gelu);
+  x.add(dropout(mlp_out_->activated(h, Activation::none, Result::float32)));
 }
 
 BlockStack::BlockStack(torch::nn::Module& owner, const BlockConfig& config, Rng& init) : config_(config) {
@@ -39,12 +39,13 @@ BlockStack::BlockStack(torch::nn::Module& owner, const BlockConfig& config, Rng&
   final_norm_ = owner.register_module("final_norm", LayerNorm(config.n_embd, config.bias));
 }
 
-Tensor BlockStack::forward(Tensor h, const PositionTable& positions, const Dropout& dropout,
+Tensor BlockStack::forward(const Tensor& embedded, const PositionTable& positions, const Dropout& dropout,
                            std::vector<LayerCache>* caches) {
+  ResidualStream x(embedded);
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    h = blocks_[i]->forward(h, positions, dropout, caches ? &(*caches)[i] : nullptr);
+    blocks_[i]->forward(x, positions, dropout, caches ? &(*caches)[i] : nullptr);
   }
-  return final_norm_->forward(h);
+  return x.normalized(*final_norm_);
 }
 
 std::vector<LayerCache> BlockStack::make_caches(int64_t batch, int64_t context) const {

@@ -14,6 +14,7 @@
 #include "models/layers.h"
 #include "models/transformer/attention.h"
 #include "models/transformer/positions.h"
+#include "models/transformer/residual_stream.h"
 
 namespace genzoo {
 
@@ -29,8 +30,8 @@ class TransformerBlockImpl final : public torch::nn::Module {
  public:
   TransformerBlockImpl(const BlockConfig& config, Rng& init);
 
-  /// x (B, T, C) -> (B, T, C); the rest as for CausalSelfAttention.
-  Tensor forward(Tensor x, const PositionTable& positions, const Dropout& dropout, LayerCache* cache = nullptr);
+  /// Adds to x (B, T, C); the rest as for CausalSelfAttention.
+  void forward(ResidualStream& x, const PositionTable& positions, const Dropout& dropout, LayerCache* cache = nullptr);
 
  private:
   LayerNorm attention_norm_;
@@ -47,7 +48,7 @@ class BlockStack final {
   BlockStack(torch::nn::Module& owner, const BlockConfig& config, Rng& init);
 
   /// Embedded tokens (B, T, C) -> the final norm's output (B, T, C). `caches`: none, or one a layer.
-  Tensor forward(Tensor h, const PositionTable& positions, const Dropout& dropout,
+  Tensor forward(const Tensor& embedded, const PositionTable& positions, const Dropout& dropout,
                  std::vector<LayerCache>* caches = nullptr);
 
   /// Empty caches, one a layer, for `context` tokens of `batch` texts, in the type that attention is computed in.

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "models/fused_cross_entropy.h"
 #include "models/transformer/decoding.h"
 
 namespace genzoo {
@@ -72,8 +73,7 @@ Tensor TransformerImpl::hidden(const Tensor& x, const PositionTable& positions, 
 }
 
 Tensor TransformerImpl::logits(const Tensor& h) {
-  // Tied by use: one tensor under one name, which gradients reach from both ends. Press & Wolf (2017).
-  return at_least_float32(head_ ? head_->forward(h) : fused_linear(h, token_embedding_->weight, /*bias=*/{}));
+  return at_least_float32(fused_linear(h, output_weight(), /*bias=*/{}, Activation::none, Result::float32));
 }
 
 Tensor TransformerImpl::forward(const Tensor& x) {
@@ -85,18 +85,15 @@ Tensor TransformerImpl::forward(const Tensor& x) {
   return logits(hidden(x, position_table(T), /*dropout=*/{}));
 }
 
-Tensor TransformerImpl::cross_entropy(const Tensor& logits, const Tensor& y, int64_t reduction) {
-  return at::cross_entropy_loss(logits.flatten(0, 1), y.flatten(), /*weight=*/{}, reduction);
-}
-
 Loss TransformerImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
   const Dropout dropout{config_.dropout, is_training() ? &rng : nullptr};
   const Tensor h = hidden(batch.x, position_table(batch.x.size(1)), dropout);
-  return {cross_entropy(logits(h), batch.y, at::Reduction::Mean), {}};
+  return {linear_cross_entropy(h, output_weight(), batch.y), {}};
 }
 
 Tensor TransformerImpl::token_log_prob(const Tensor& x, const Tensor& y) {
-  return -cross_entropy(forward(x), y, at::Reduction::None).view(y.sizes());
+  const Tensor z = forward(x).flatten(0, 1);
+  return -at::cross_entropy_loss(z, y.flatten(), /*weight=*/{}, at::Reduction::None).view(y.sizes());
 }
 
 Tensor TransformerImpl::log_prob(const Tensor& x, int64_t /*k*/, Rng& /*rng*/) {

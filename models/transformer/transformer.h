@@ -105,8 +105,10 @@ class TransformerImpl final : public torch::nn::Module {
   /// Token x (B, T) to the final layer norm's output (B, T, C). `caches`: none, or one a layer.
   Tensor hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout,
                 std::vector<LayerCache>* caches = nullptr);
+  /// (V, C), of the layer that gives the logits. Tied by use: one tensor under one name, which gradients reach from
+  /// both ends. Press & Wolf (2017).
+  const Tensor& output_weight() const { return head_ ? head_->weight : token_embedding_->weight; }
   Tensor logits(const Tensor& h);  ///< (..., C) -> (..., V), at least float32
-  Tensor cross_entropy(const Tensor& logits, const Tensor& y, int64_t reduction);
   void require_prompt(const Tensor& prompt) const;
 
   TransformerConfig config_;

@@ -1,27 +1,12 @@
-#include "core/kernels/kernels.h"
-
 #include <ATen/Version.h>
 
 #include "core/random.h"
-#include "tests/support.h"
+#include "tests/core/kernel_tables.h"
 
 namespace genzoo {
 namespace {
 
 Rng stream(uint64_t seed) { return Rng::for_batch(seed, Purpose::synthetic_data, 0); }
-
-/// The copies this processor can run.
-std::vector<const Kernels*> tables() {
-  std::vector<const Kernels*> all{&kernels_plain::kTable};
-#if defined(__x86_64__) && defined(__GNUC__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) all.push_back(&kernels_avx2::kTable);
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq")) {
-    all.push_back(&kernels_avx512::kTable);
-  }
-#endif
-  return all;
-}
 
 constexpr int64_t kSizes[] = {0, 1, 7, 16, 33, 129, 5000};
 
@@ -93,7 +78,8 @@ TEST_CASE("activations of every instruction set, whole and in parts, are LibTorc
 
       Tensor y = z.clone(), dz = torch::empty_like(z), db = torch::ones({columns});
       in_parts([&](int64_t at, int64_t n) {
-        k->bias_relu(y.mutable_data_ptr<float>() + at, columns, b.const_data_ptr<float>() + at, rows, n);
+        auto* part = y.mutable_data_ptr<float>() + at;
+        k->bias_relu(part, columns, part, columns, b.const_data_ptr<float>() + at, rows, n);
       });
       CHECK(torch::equal(y, x.detach().relu()));
       in_parts([&](int64_t at, int64_t n) {
@@ -107,7 +93,7 @@ TEST_CASE("activations of every instruction set, whole and in parts, are LibTorc
       db = torch::ones({columns});
       in_parts([&](int64_t at, int64_t n) {
         k->bias_gelu(g.mutable_data_ptr<float>() + at, slope.mutable_data_ptr<float>() + at, columns,
-                     b.const_data_ptr<float>() + at, rows, n);
+                     z.const_data_ptr<float>() + at, columns, b.const_data_ptr<float>() + at, rows, n);
       });
       CHECK_THAT(g, IsClose(at::gelu(x.detach(), "tanh"), 3e-6));
       in_parts([&](int64_t at, int64_t n) {
@@ -124,7 +110,8 @@ TEST_CASE("GELU is zero, and not NaN, far below zero, and the identity far above
   for (const Kernels* k : tables()) {
     INFO(k->name);
     Tensor z = torch::tensor({-1e4F, -50.0F, 0.0F, 50.0F, 1e4F}), slope = torch::empty({5});
-    k->bias_gelu(z.mutable_data_ptr<float>(), slope.mutable_data_ptr<float>(), 5, nullptr, 1, 5);
+    auto* values = z.mutable_data_ptr<float>();
+    k->bias_gelu(values, slope.mutable_data_ptr<float>(), 5, values, 5, nullptr, 1, 5);
     CHECK_THAT(z, IsClose(torch::tensor({0.0F, 0.0F, 0.0F, 50.0F, 1e4F}), 1e-6));
     CHECK_THAT(slope, IsClose(torch::tensor({0.0F, 0.0F, 0.5F, 1.0F, 1.0F}), 1e-6));
   }

@@ -1,8 +1,10 @@
 #include "models/realnvp/fused_coupling.h"
 
-#include "models/linear_pass.h"
+#include "core/bfloat16.h"
+#include "models/leaf_gradients.h"
 #include "models/realnvp/coupling.h"
 #include "tests/support.h"
+#include "trainers/precision.h"
 
 namespace genzoo {
 namespace {
@@ -80,10 +82,27 @@ TEST_CASE("a fused coupling adds its gradients in place when asked to", "[models
   std::vector<Tensor> leaves = layer.leaves();
   for (Tensor& leaf : leaves) leaf.mutable_grad() = torch::ones_like(leaf);
   {
-    const GradientsInPlace in_place;
+    LeafGradients gradients(leaves);
+    const LeafGradients::Scope scope(gradients);
     scalar(layer.fused()).backward();
   }
   for (size_t i = 0; i < leaves.size(); ++i) CHECK_THAT(leaves[i].grad(), IsClose(1 + wanted[i], 1e-4));
+}
+
+TEST_CASE("a fused coupling in bfloat16 is the plain one within its rounding", "[models][realnvp][fused]") {
+  if (!has_bfloat16_products()) SKIP("this processor has no products of bfloat16 matrices");
+  for (const int64_t changed : {0, 1}) {
+    const Layer layer(9, changed, true);
+    const Transformed plain = layer.plain();
+    const auto wanted = torch::autograd::grad({scalar(plain)}, layer.leaves());
+    const Autocast autocast(torch::kCPU, Precision::bfloat16);
+    const Transformed fused = layer.fused();
+    CHECK(fused.y.scalar_type() == torch::kFloat);
+    CHECK(relative_error(fused.y, plain.y) < 1e-2);
+    CHECK(relative_error(fused.log_det, plain.log_det) < 2e-2);
+    const auto got = torch::autograd::grad({scalar(fused)}, layer.leaves());
+    for (size_t i = 0; i < got.size(); ++i) CHECK(relative_error(got[i], wanted[i]) < 6e-2);
+  }
 }
 
 TEST_CASE("a fused coupling has the plain one's gradients of gradients", "[models][realnvp][fused]") {

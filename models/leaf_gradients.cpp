@@ -1,0 +1,54 @@
+#include "models/leaf_gradients.h"
+
+#include <torch/utils.h>
+
+#include <utility>
+
+namespace genzoo {
+namespace {
+
+thread_local LeafGradients* active = nullptr;
+
+}  // namespace
+
+const Tensor& LeafGradients::Slot::zeroed() {
+  if (std::exchange(fresh_, false)) {
+    const torch::NoGradGuard no_grad;
+    gradient_.zero_();
+  }
+  return gradient_;
+}
+
+LeafGradients::LeafGradients(const std::vector<Tensor>& leaves) {
+  for (const Tensor& leaf : leaves) {
+    if (!leaf.requires_grad()) continue;
+    auto slot = std::make_shared<Slot>(leaf.grad());
+    slots_[leaf.unsafeGetTensorImpl()] = slot.get();
+    // Runs before autograd adds to grad().
+    const unsigned hook = leaf.register_hook([slot](const Tensor& /*gradient*/) { slot->zeroed(); });
+    leaves_.push_back({leaf, hook, std::move(slot)});
+  }
+}
+
+LeafGradients::~LeafGradients() {
+  for (const Leaf& leaf : leaves_) leaf.tensor.remove_hook(leaf.hook);
+}
+
+void LeafGradients::start() {
+  for (const Leaf& leaf : leaves_) leaf.slot->fresh_ = true;
+}
+
+void LeafGradients::finish() {
+  for (const Leaf& leaf : leaves_) leaf.slot->zeroed();
+}
+
+LeafGradients::Slot* LeafGradients::at(const Tensor& leaf) {
+  if (!active) return nullptr;
+  const auto found = active->slots_.find(leaf.unsafeGetTensorImpl());
+  return found == active->slots_.end() ? nullptr : found->second;
+}
+
+LeafGradients::Scope::Scope(LeafGradients& gradients) : before_(std::exchange(active, &gradients)) {}
+LeafGradients::Scope::~Scope() { active = before_; }
+
+}  // namespace genzoo
