@@ -62,7 +62,8 @@ void measure_training(Benchmark& line, const ExperimentConfig& config, const Dat
   line.parameters = parameter_count(*trainer.model().module);
 }
 
-void measure_generation(Benchmark& line, const ExperimentConfig& config, const Dataset& dataset, double seconds) {
+void measure_generation(Benchmark& line, const ExperimentConfig& config, const Dataset& dataset, double seconds,
+                        std::optional<WeightType> wanted) {
   AnyModel model = make_model(config.model, dataset.spec, static_cast<uint64_t>(config.seed));
   if (!model.can.generate) {
     throw UsageError(fmt::format("bench {}: train.steps is 0, and {} generates no text, so there is nothing to measure",
@@ -74,11 +75,16 @@ void measure_generation(Benchmark& line, const ExperimentConfig& config, const D
   GenerateOptions options;
   options.tokens = kNewTokens;
   options.greedy = true;
+  // On a GPU bfloat16 is a type to compute in, on a CPU one to read weights in.
+  const Precision autocasts = device.is_cpu() || wanted ? Precision::float32 : config.train.precision;
+  const bool halves = device.is_cpu() && config.train.precision == Precision::bfloat16;
+  options.weight_type = wanted.value_or(halves ? WeightType::bfloat16 : WeightType::float32);
+  if (autocasts == Precision::float32) line.precision = kWeightTypeNames[static_cast<size_t>(options.weight_type)];
   const Tensor prompt = torch::arange(kPromptTokens, torch::kLong).remainder(dataset.spec.vocabulary).unsqueeze(0);
   Tensor text;
   const auto generate = [&] {
     Rng rng = Rng::for_rows(0, Purpose::sample, 0, 1, device);
-    const Autocast autocast(device, config.train.precision);
+    const Autocast autocast(device, autocasts);
     text = model.can.generate(prompt.to(device), options, rng);
   };
   const auto finish = [&] { text.to(torch::kCPU); };
@@ -95,7 +101,7 @@ void measure_generation(Benchmark& line, const ExperimentConfig& config, const D
   line.unit = "tokens/s";
   line.parameters = parameter_count(*model.module);
   line.flops = 2.0 * static_cast<double>(line.parameters);
-  const double bytes_each = config.train.precision == Precision::bfloat16 ? 2.0 : 4.0;
+  const double bytes_each = line.precision == "float32" ? 4 : line.precision == "bfloat16" ? 2 : 1;
   line.bytes = bytes_each * static_cast<double>(line.parameters);
 }
 
@@ -103,7 +109,14 @@ double rounded(double value, double digits) { return std::round(value * digits) 
 
 }  // namespace
 
-Benchmark run_benchmark(ExperimentConfig config, double seconds, const DataPlaces& places) {
+Benchmark run_benchmark(ExperimentConfig config, double seconds, const DataPlaces& places,
+                        std::optional<WeightType> weight_type) {
+  if (weight_type && config.train.steps > 0) {
+    throw UsageError(
+        fmt::format("bench {}: it trains, so there is no type of the weights to decode with; leave out "
+                    "--weight-type, or take a workload with train.steps 0, such as decode",
+                    config.experiment));
+  }
   config.device = resolve_device(config.device).str();
   config.threads = set_up_compute(config.threads, config.train.deterministic);
   const OpenedData data = open_or_stand_in(config.data, places);
@@ -117,7 +130,7 @@ Benchmark run_benchmark(ExperimentConfig config, double seconds, const DataPlace
     measure_training(line, config, data.dataset, seconds);
     line.flops = estimate_cost(config, data.dataset).flops_per_step;  // last: it needs memory of its own
   } else {
-    measure_generation(line, config, data.dataset, seconds);
+    measure_generation(line, config, data.dataset, seconds, weight_type);
   }
   return line;
 }
@@ -127,7 +140,7 @@ Json Benchmark::to_json(const std::optional<MachineLimits>& limits) const {
   json["workload"] = workload;
   json["peer"] = "genzoo";
   json["mode"] = bytes > 0 ? "decode" : "train";
-  json["dtype"] = precision == "float32" ? "fp32" : "bf16";
+  json["dtype"] = precision == "float32" ? "fp32" : precision == "bfloat16" ? "bf16" : precision;
   json["threads"] = threads;
   json["batch"] = batch;
   json["ms_per_step"] = rounded(1e3 * seconds, 1e4);

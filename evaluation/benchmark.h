@@ -9,14 +9,15 @@
 #include "core/json.h"
 #include "data/dataset.h"
 #include "evaluation/machine_limits.h"
+#include "models/model.h"
 #include "trainers/experiment.h"
 
 namespace genzoo {
 
 /// One line of a benchmark.
 struct Benchmark {
-  std::string workload, precision;
-  std::string data;  ///< "debd_nltcs: vectors of ..."; or that others of the same size stand in
+  std::string workload, precision;  ///< of decoding: of the weights, "int8" too
+  std::string data;                 ///< "debd_nltcs: vectors of ..."; or that others of the same size stand in
   int64_t threads = 0, batch = 0;
   double seconds = 0.0, seconds_min = 0.0, seconds_max = 0.0;  ///< a step, or token: median and extremes of the windows
   double items_per_second = 0.0;
@@ -34,8 +35,10 @@ struct Benchmark {
   Json to_json(const std::optional<MachineLimits>& limits = {}) const;
 };
 
-/// Measures for about `seconds`. The experiment's device and threads are taken as they are there. Throws UsageError for
-/// a model that has neither steps nor texts to measure. Where the data are missing and others can stand in, they do.
-Benchmark run_benchmark(ExperimentConfig config, double seconds, const DataPlaces& places);
+/// Measures for about `seconds`. The experiment's device and threads are taken as they are there. Text is generated
+/// with weights of `weight_type`, or without one of train.precision. Throws UsageError for a model that has neither
+/// steps nor texts to measure. Where the data are missing and others can stand in, they do.
+Benchmark run_benchmark(ExperimentConfig config, double seconds, const DataPlaces& places,
+                        std::optional<WeightType> weight_type = {});
 
 }  // namespace genzoo

@@ -58,6 +58,15 @@ struct SampleOptions {
   bool mean = false;         ///< the mean of p(x|z) instead of a draw from it
 };
 
+/// The type in which the weights of linear layers are read while text is generated, one token at a time, which takes as
+/// long as reading them. Rounded copies; what is computed with them stays float32.
+enum class WeightType {
+  float32,   ///< the model's own weights, whatever their type
+  bfloat16,  ///< rounded to the nearest
+  int8,      ///< whole numbers times a scale of each output: weight-only quantization
+};
+inline constexpr const char* kWeightTypeNames[] = {"float32", "bfloat16", "int8"};
+
 /// How text is continued.
 struct GenerateOptions {
   int64_t tokens = 256;
@@ -66,6 +75,7 @@ struct GenerateOptions {
   double top_p = 1.0;   ///< draw from the smallest set of probability >= p. Holtzman et al. (2020)
   bool greedy = false;  ///< the likeliest token, always
   bool cache = true;    ///< keep keys and values of earlier tokens; false computes the same without
+  WeightType weight_type = WeightType::float32;
 };
 
 /// A sign of health or sickness of a trained model: a number that its family has learned to look at.

@@ -14,6 +14,7 @@
 #include "evaluation/machine_limits.h"
 #include "tools/output.h"
 #include "tools/table.h"
+#include "tools/trained_model.h"
 #include "tools/verb.h"
 
 extern char** environ;
@@ -62,7 +63,7 @@ fs::path config_of(const std::string& workload) {
 /// What the measuring process is to be told besides the workload.
 std::vector<std::string> settings(const Arguments& arguments) {
   std::vector<std::string> words;
-  for (const char* name : {"precision", "seconds", "threads", "device"}) {
+  for (const char* name : {"precision", "weight-type", "seconds", "threads", "device"}) {
     if (arguments.given(name)) words.insert(words.end(), {fmt::format("--{}", name), arguments.all(name).front()});
   }
   for (const std::string& set : arguments.all("set")) words.insert(words.end(), {"--set", set});
@@ -78,7 +79,10 @@ Json measure_here(const std::string& workload, const Arguments& arguments) {
   }
   if (arguments.given("threads")) config.threads = arguments.integer("threads");
   if (arguments.given("device")) config.device = arguments.text("device");
-  const Benchmark line = run_benchmark(config, arguments.number("seconds"), DataPlaces::from_environment());
+  std::optional<WeightType> weight_type;
+  if (arguments.given("weight-type")) weight_type = parse_weight_type(arguments.text("weight-type"));
+  const Benchmark line =
+      run_benchmark(config, arguments.number("seconds"), DataPlaces::from_environment(), weight_type);
   // After the workload, for the machine as it is now, and for the workload's memory to be its own.
   return line.to_json(measure_limits(kLimitSeconds));
 }
@@ -201,6 +205,7 @@ Verb bench_verb() {
       "process\n"
       "to its first step; the first and the last loss; the share of the machine that other processes used meanwhile.",
       {{"precision", Takes::word, "float32|bfloat16", "overrides the config's"},
+       {"weight-type", Takes::word, "float32|bfloat16|int8", "of decoding; without: by the precision"},
        {"seconds", Takes::number, "N", "measured time of each", "10", false, positive},
        {"threads", Takes::integer, "N", "0: all cores", "0", false, Range{0, 4096, false, false, "in [0, 4096]"}},
        {"device", Takes::text, "auto|cpu|cuda[:N]", "overrides the config's"},

@@ -25,6 +25,7 @@ ExitCode run(const Arguments& arguments) {
   options.top_k = arguments.integer("top-k");
   options.top_p = arguments.number("top-p");
   options.greedy = arguments.flag("greedy");
+  options.weight_type = parse_weight_type(arguments.text("weight-type"));
   const auto texts =
       generate_texts(loaded.model, loaded.spec, arguments.text("prompt"), arguments.integer("n"), options,
                      static_cast<uint64_t>(arguments.integer("seed")), Purpose::sample, loaded.device);
@@ -60,6 +61,8 @@ Verb generate_verb() {
           {"top-k", Takes::integer, "K", "draw from the K likeliest tokens only; 0: all", "0", false, non_negative},
           {"top-p", Takes::number, "P", "draw from the fewest tokens of probability P in all", "1", false, share},
           {"greedy", Takes::nothing, "", "always the likeliest token"},
+          {"weight-type", Takes::word, "float32|bfloat16|int8",
+           "type the weights are read in: int8 is fastest and rounds most", "float32"},
           {"seed", Takes::integer, "S", "of the draws", "0", false, non_negative},
           {"n", Takes::integer, "N", "how many texts", "1", false, positive},
       }),

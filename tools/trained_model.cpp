@@ -36,6 +36,11 @@ LoadedModel load_run(const Arguments& arguments) {
   return loaded;
 }
 
+WeightType parse_weight_type(const std::string& name) {
+  const auto* found = std::ranges::find(kWeightTypeNames, name);
+  return static_cast<WeightType>(found - std::begin(kWeightTypeNames));
+}
+
 std::string describe_weights(const LoadedModel& loaded) {
   return fmt::format("step {}, {} weights", loaded.step, loaded.has_ema ? "averaged" : "raw");
 }

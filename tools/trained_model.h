@@ -14,6 +14,9 @@ std::vector<Option> with_run_options(std::vector<Option> own);
 /// Sets up the CPU and loads the model of the argument RUN.
 LoadedModel load_run(const Arguments& arguments);
 
+/// Of one of kWeightTypeNames.
+WeightType parse_weight_type(const std::string& name);
+
 /// "step 4000, averaged weights": which weights a verb used.
 std::string describe_weights(const LoadedModel& loaded);
 

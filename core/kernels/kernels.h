@@ -24,6 +24,28 @@ struct LayerNormRows {
   float *mean, *inverse_std;  ///< (rows)
 };
 
+/// A product of few rows with rows of weights that lie one behind the other: y = x W^T + b, W (outputs, inputs).
+struct FewRows {
+  const float* x;  ///< (rows, inputs)
+  int64_t rows, inputs;
+  float* y;  ///< (rows, outputs), rows `stride` apart
+  int64_t stride, outputs;
+  const float* bias;  ///< (outputs), or nullptr
+};
+
+/// Attention of one head's queries, those of the last `queries` of `length` positions, over the keys and values that
+/// are kept of all: y_t = sum over s of softmax_s(scale q_t k_s) v_s, s = 0 ... length - queries + t.
+struct CachedAttention {
+  const float* q;  ///< (queries, channels), rows `stride` apart
+  int64_t queries, stride;
+  const float *keys, *values;  ///< (length, channels)
+  int64_t length, channels;
+  float scale;
+  float* y;  ///< (queries, channels), rows `y_stride` apart
+  int64_t y_stride;
+  float* weights;  ///< room for `length` numbers
+};
+
 /// The loops of one instruction set.
 struct Kernels {
   const char* name;  ///< "avx512", "avx2", "plain"
@@ -114,6 +136,17 @@ struct Kernels {
   void (*couple_backward)(const float* dy, const float* dlog_det, const float* x, const float* tanh_scale,
                           const float* bound, int64_t changed, float* dx, float* draw, float* dbound, int64_t rows,
                           int64_t dims);
+
+  // Products with weights in fewer bits, for text that is generated a token at a time: as fast as memory is read, since
+  // up to kRowsAtOnce rows of x share one pass over the weights. Sums in float32. Whoever cuts the outputs into parts
+  // gets the same bits.
+
+  static constexpr int64_t kRowsAtOnce = 8;
+  /// weight: the upper halves of float32 numbers.
+  void (*product_bfloat16)(const uint16_t* weight, const FewRows& product);
+  /// weight[o][i] stands for weight[o][i] * scale[o].
+  void (*product_int8)(const int8_t* weight, const float* scale, const FewRows& product);
+  void (*attend)(const CachedAttention& head);
 };
 
 /// Those of this processor, or of ATEN_CPU_CAPABILITY (avx512, avx2, default) when that asks for fewer: LibTorch's own

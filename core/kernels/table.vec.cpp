@@ -35,6 +35,9 @@ extern const Kernels kTable = {
     .cross_entropy_16 = cross_entropy_16,
     .couple = couple,
     .couple_backward = couple_backward,
+    .product_bfloat16 = product_bfloat16,
+    .product_int8 = product_int8,
+    .attend = attend,
 };
 
 }  // namespace genzoo::GENZOO_KERNELS

@@ -6,24 +6,69 @@
 
 #include <cmath>
 #include <limits>
-#include <stdexcept>
+#include <optional>
+#include <vector>
+
+#include "core/kernels/kernels.h"
+#include "core/workers.h"
 
 #include "core/bfloat16.h"
 
 namespace genzoo {
 namespace {
 
+/// Which of S keys each of the last T positions' queries may see: (T, S) bool.
+Tensor visible(const Tensor& q, const Tensor& k) {
+  const int64_t T = q.size(2), S = k.size(2);
+  return at::ones({T, S}, q.options().dtype(torch::kBool)).tril(S - T);
+}
+
 /// The same as LibTorch's attention, step by step: its own dropout would draw from the default generator.
 Tensor attend_with_dropout(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, const Dropout& dropout) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(-1)));
   Tensor scores = at::matmul(q, k.transpose(-2, -1)) * scale;  // (B, H, T, S)
   if (causal) {
-    const Tensor future = at::ones({q.size(2), k.size(2)}, q.options().dtype(torch::kBool)).triu(1);
+    const Tensor future = visible(q, k).logical_not();
     scores = scores.masked_fill(future, -std::numeric_limits<double>::infinity());
   }
   const auto softmax_dtype = q.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
   const Tensor weights = dropout(scores.softmax(/*dim=*/-1, softmax_dtype));
   return at::matmul(weights.to(v.scalar_type()), v);
+}
+
+/// Whether attend_cached() may stand in for attend().
+bool fits_kernel(const Tensor& q, const LayerCache& cache) {
+  const auto fits = [](const Tensor& t) { return t.is_cpu() && t.scalar_type() == torch::kFloat; };
+  return fits(q) && fits(cache.keys) && q.stride(-1) == 1 && q.size(2) <= Kernels::kRowsAtOnce;
+}
+
+/// attend() over cached keys and values by this processor's kernel: q (B, H, T, D), the last of those cached ->
+/// (B, T, H D). Little work, for which LibTorch's operators would prepare longer than they run.
+Tensor attend_cached(const Tensor& q, const LayerCache& cache) {
+  const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3), S = cache.length;
+  const Tensor y = at::empty({B, T, H * D}, q.options());
+  const auto *queries = q.const_data_ptr<float>(), *keys = cache.keys.const_data_ptr<float>(),
+             *values = cache.values.const_data_ptr<float>();
+  auto* out = y.mutable_data_ptr<float>();
+  const int64_t of_head = cache.keys.stride(1);
+  for_ranges(/*workers=*/nullptr, B * H * T * S * D, T * S * D, [&](int64_t begin, int64_t end) {
+    std::vector<float> weights(static_cast<size_t>(S));
+    for (int64_t i = begin / (T * S * D); i < end / (T * S * D); ++i) {
+      const int64_t b = i / H, h = i % H;
+      kernels().attend({.q = queries + b * q.stride(0) + h * q.stride(1),
+                        .queries = T,
+                        .stride = q.stride(2),
+                        .keys = keys + i * of_head,
+                        .values = values + i * of_head,
+                        .length = S,
+                        .channels = D,
+                        .scale = 1.0F / std::sqrt(static_cast<float>(D)),
+                        .y = out + b * T * H * D + h * D,
+                        .y_stride = H * D,
+                        .weights = weights.data()});
+    }
+  });
+  return y;
 }
 
 }  // namespace
@@ -49,8 +94,11 @@ Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, co
   // Types are chosen here; autocast would lower them again.
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   const torch::ScalarType dtype = attention_dtype(q.scalar_type(), q.device());
-  return at::scaled_dot_product_attention(q.to(dtype), k.to(dtype), v.to(dtype), /*attn_mask=*/{}, /*dropout_p=*/0.0,
-                                          causal)
+  // LibTorch's own causal mask counts queries and keys from the same start.
+  const bool from_start = k.size(2) == q.size(2);
+  const std::optional<Tensor> mask = causal && !from_start ? std::optional<Tensor>(visible(q, k)) : std::nullopt;
+  return at::scaled_dot_product_attention(q.to(dtype), k.to(dtype), v.to(dtype), mask, /*dropout_p=*/0.0,
+                                          causal && from_start)
       .to(q.scalar_type());
 }
 
@@ -60,23 +108,31 @@ CausalSelfAttentionImpl::CausalSelfAttentionImpl(int64_t n_embd, int64_t n_head,
       qkv_(register_module("qkv", gpt2_linear(n_embd, 3 * n_embd, with_bias, kGPT2InitStd, init))),
       projection_(register_module("projection", gpt2_linear(n_embd, n_embd, with_bias, residual_std, init))) {}
 
+void CausalSelfAttentionImpl::reduce_into(ReducedBlock& block, WeightType type) const {
+  block.qkv = ReducedLinear(qkv_->weight, qkv_->bias, type);
+  block.projection = ReducedLinear(projection_->weight, projection_->bias, type);
+}
+
 Tensor CausalSelfAttentionImpl::forward(const Tensor& x, const PositionTable& positions, const Dropout& dropout,
-                                        LayerCache* cache) {
+                                        LayerCache* cache, const ReducedBlock* reduced) {
   const int64_t B = x.size(0), T = x.size(1), C = x.size(2);
-  const auto qkv = qkv_->forward(x).chunk(3, /*dim=*/-1);
+  const auto qkv = (reduced ? reduced->qkv.forward(x) : qkv_->forward(x)).chunk(3, /*dim=*/-1);
   const auto heads = [&](const Tensor& t) { return t.reshape({B, T, n_head_, C / n_head_}); };  // (B, T, H, D)
   const Tensor q = rotate(heads(qkv[0]), positions).transpose(1, 2);                            // (B, H, T, D)
   Tensor k = rotate(heads(qkv[1]), positions).transpose(1, 2);
   Tensor v = heads(qkv[2]).transpose(1, 2);
   if (cache) {
-    if (cache->length > 0 && T != 1) throw std::logic_error("models/transformer: a cached text goes on token by token");
     cache->append(k, v);
+    if (reduced && fits_kernel(q, *cache) && !dropout.active()) {
+      return reduced->projection.forward(attend_cached(q, *cache));
+    }
     k = cache->keys.narrow(/*dim=*/2, 0, cache->length);
     v = cache->values.narrow(/*dim=*/2, 0, cache->length);
   }
-  // One token sees all there are, itself included; the causal mask counts queries and keys from the same start.
-  const Tensor y = attend(q, k, v, /*causal=*/T > 1, dropout);
-  return dropout(projection_->activated(y.transpose(1, 2).reshape({B, T, C}), Activation::none, Result::float32));
+  // The last token sees all there are, itself included: alone, it needs no mask.
+  const Tensor y = attend(q, k, v, /*causal=*/T > 1, dropout).transpose(1, 2).reshape({B, T, C});
+  return dropout(reduced ? reduced->projection.forward(y)
+                         : projection_->activated(y, Activation::none, Result::float32));
 }
 
 Linear gpt2_linear(int64_t in, int64_t out, bool with_bias, double std, Rng& init) {

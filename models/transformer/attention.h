@@ -11,6 +11,7 @@
 #include "core/random.h"
 #include "models/layers.h"
 #include "models/transformer/positions.h"
+#include "models/transformer/reduced_linear.h"
 
 namespace genzoo {
 
@@ -39,7 +40,8 @@ struct LayerCache {
 /// run a scalar loop that is float32. Chosen by capability, never by timing, so that equal runs choose equally.
 torch::ScalarType attention_dtype(torch::ScalarType dtype, torch::Device device);
 
-/// softmax(q k^T / sqrt(D)) v: Vaswani et al. (2017), eq. (1). With `causal`, query t sees keys 0 ... t only.
+/// softmax(q k^T / sqrt(D)) v: Vaswani et al. (2017), eq. (1). With `causal` the queries are those of the last T of S
+/// positions, and query t sees keys 0 ... S - T + t only.
 /// q (B, H, T, D), k and v (B, H, S, D) -> (B, H, T, D). Active dropout sets attention weights to zero.
 Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, const Dropout& dropout);
 
@@ -49,9 +51,13 @@ class CausalSelfAttentionImpl final : public torch::nn::Module {
   /// residual_std: standard deviation of the initial projection back into the residual stream.
   CausalSelfAttentionImpl(int64_t n_embd, int64_t n_head, bool with_bias, double residual_std, Rng& init);
 
-  /// x (B, T, C) -> (B, T, C). `positions` are those of the T tokens. With a cache x is either the first tokens of a
-  /// text (the cache is empty), or the one token after those cached.
-  Tensor forward(const Tensor& x, const PositionTable& positions, const Dropout& dropout, LayerCache* cache = nullptr);
+  /// x (B, T, C) -> (B, T, C). `positions` are those of the T tokens. With a cache x are the tokens after those cached.
+  /// `reduced`: in place of the layers' own weights.
+  Tensor forward(const Tensor& x, const PositionTable& positions, const Dropout& dropout, LayerCache* cache = nullptr,
+                 const ReducedBlock* reduced = nullptr);
+
+  /// Copies of its layers' weights, into qkv and projection.
+  void reduce_into(ReducedBlock& block, WeightType type) const;
 
  private:
   int64_t n_head_;

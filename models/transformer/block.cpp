@@ -24,10 +24,20 @@ TransformerBlockImpl::TransformerBlockImpl(const BlockConfig& c, Rng& init)
       mlp_out_(register_module("mlp_out", gpt2_linear(4 * c.n_embd, c.n_embd, c.bias, residual_std(c), init))) {}
 
 void TransformerBlockImpl::forward(ResidualStream& x, const PositionTable& positions, const Dropout& dropout,
-                                   LayerCache* cache) {
-  x.add(attention_->forward(x.normalized(*attention_norm_), positions, dropout, cache));
-  const Tensor h = mlp_in_->activated(x.normalized(*mlp_norm_), Activation::gelu);
-  x.add(dropout(mlp_out_->activated(h, Activation::none, Result::float32)));
+                                   LayerCache* cache, const ReducedBlock* reduced) {
+  x.add(attention_->forward(x.normalized(*attention_norm_), positions, dropout, cache, reduced));
+  const Tensor normed = x.normalized(*mlp_norm_);
+  const Tensor h =
+      reduced ? reduced->mlp_in.forward(normed, Activation::gelu) : mlp_in_->activated(normed, Activation::gelu);
+  x.add(dropout(reduced ? reduced->mlp_out.forward(h) : mlp_out_->activated(h, Activation::none, Result::float32)));
+}
+
+ReducedBlock TransformerBlockImpl::reduced(WeightType type) const {
+  ReducedBlock block;
+  attention_->reduce_into(block, type);
+  block.mlp_in = ReducedLinear(mlp_in_->weight, mlp_in_->bias, type);
+  block.mlp_out = ReducedLinear(mlp_out_->weight, mlp_out_->bias, type);
+  return block;
 }
 
 BlockStack::BlockStack(torch::nn::Module& owner, const BlockConfig& config, Rng& init) : config_(config) {
@@ -40,12 +50,18 @@ BlockStack::BlockStack(torch::nn::Module& owner, const BlockConfig& config, Rng&
 }
 
 Tensor BlockStack::forward(const Tensor& embedded, const PositionTable& positions, const Dropout& dropout,
-                           std::vector<LayerCache>* caches) {
+                           std::vector<LayerCache>* caches, const std::vector<ReducedBlock>* reduced) {
   ResidualStream x(embedded);
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    blocks_[i]->forward(x, positions, dropout, caches ? &(*caches)[i] : nullptr);
+    blocks_[i]->forward(x, positions, dropout, caches ? &(*caches)[i] : nullptr, reduced ? &(*reduced)[i] : nullptr);
   }
   return x.normalized(*final_norm_);
+}
+
+std::vector<ReducedBlock> BlockStack::reduced(WeightType type) const {
+  std::vector<ReducedBlock> all;
+  for (const TransformerBlock& block : blocks_) all.push_back(block->reduced(type));
+  return all;
 }
 
 std::vector<LayerCache> BlockStack::make_caches(int64_t batch, int64_t context) const {

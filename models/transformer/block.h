@@ -31,7 +31,11 @@ class TransformerBlockImpl final : public torch::nn::Module {
   TransformerBlockImpl(const BlockConfig& config, Rng& init);
 
   /// Adds to x (B, T, C); the rest as for CausalSelfAttention.
-  void forward(ResidualStream& x, const PositionTable& positions, const Dropout& dropout, LayerCache* cache = nullptr);
+  void forward(ResidualStream& x, const PositionTable& positions, const Dropout& dropout, LayerCache* cache = nullptr,
+               const ReducedBlock* reduced = nullptr);
+
+  /// Copies of its layers' weights.
+  ReducedBlock reduced(WeightType type) const;
 
  private:
   LayerNorm attention_norm_;
@@ -47,9 +51,13 @@ class BlockStack final {
  public:
   BlockStack(torch::nn::Module& owner, const BlockConfig& config, Rng& init);
 
-  /// Embedded tokens (B, T, C) -> the final norm's output (B, T, C). `caches`: none, or one a layer.
+  /// Embedded tokens (B, T, C) -> the final norm's output (B, T, C). `caches`: none, or one a layer. `reduced`: in
+  /// place of the layers' own weights.
   Tensor forward(const Tensor& embedded, const PositionTable& positions, const Dropout& dropout,
-                 std::vector<LayerCache>* caches = nullptr);
+                 std::vector<LayerCache>* caches = nullptr, const std::vector<ReducedBlock>* reduced = nullptr);
+
+  /// Copies of all blocks' weights.
+  std::vector<ReducedBlock> reduced(WeightType type) const;
 
   /// Empty caches, one a layer, for `context` tokens of `batch` texts, in the type that attention is computed in.
   std::vector<LayerCache> make_caches(int64_t batch, int64_t context) const;

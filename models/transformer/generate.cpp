@@ -1,13 +1,11 @@
-// Text from the model: the loop with its cache and sliding window.
+// Text from the model, one token after another.
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "core/error.h"
 #include "models/transformer/decoding.h"
-#include "models/transformer/transformer.h"
+#include "models/transformer/window.h"
 
 namespace genzoo {
 
@@ -30,24 +28,11 @@ Tensor TransformerImpl::generate(const Tensor& prompt, const GenerateOptions& op
   const int64_t B = prompt.size(0), P = prompt.size(1);
   Tensor tokens = at::empty({B, P + options.tokens}, prompt.options());
   tokens.narrow(/*dim=*/1, 0, P).copy_(prompt);
-
-  const PositionTable positions = position_table(context());
-  std::vector<LayerCache> caches = options.cache ? blocks_.make_caches(B, context()) : std::vector<LayerCache>{};
-  int64_t begin = std::max<int64_t>(0, P - context());  // the window is tokens begin ... n - 1
-  int64_t seen = 0;                                     // of the window, how many are in the cache
+  Window window(*this, B, P, options);
   for (int64_t n = P; n < P + options.tokens; ++n) {
-    if (n - begin > context()) {
-      begin = n - (context() + 1) / 2;
-      seen = 0;
-      for (LayerCache& cache : caches) cache.length = 0;
-    }
-    const Tensor x = tokens.slice(/*dim=*/1, begin + seen, n);
-    const Tensor h = hidden(x, positions.slice(seen, x.size(1)), /*dropout=*/{}, options.cache ? &caches : nullptr);
-    // Of the last position only, and of what stands for a token. (B, vocabulary)
-    const Tensor next = logits(h.select(/*dim=*/1, -1)).narrow(/*dim=*/1, 0, vocabulary_);
+    const Tensor next = window.logits(tokens, n);  // (B, vocabulary)
     tokens.select(/*dim=*/1, n)
         .copy_(options.greedy ? next.argmax(/*dim=*/1) : rng.categorical(next_token_probabilities(next, options)));
-    if (options.cache) seen = n - begin;
   }
   return tokens;
 }

@@ -64,25 +64,27 @@ PositionTable TransformerImpl::position_table(int64_t count) const {
 }
 
 Tensor TransformerImpl::hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout,
-                               std::vector<LayerCache>* caches) {
+                               std::vector<LayerCache>* caches, const ReducedWeights* reduced) {
   Tensor h = token_embedding_->forward(x);  // (B, T, C)
   // Fixed positions have entries of size 1; embeddings are scaled to it. Vaswani et al. (2017), section 3.4.
   if (config_.positions == Positions::sinusoidal) h = h * std::sqrt(static_cast<double>(config_.n_embd));
   if (positions.added.defined()) h = h + positions.added;
-  return blocks_.forward(dropout(h), positions, dropout, caches);
+  return blocks_.forward(dropout(h), positions, dropout, caches, reduced ? &reduced->blocks : nullptr);
 }
 
-Tensor TransformerImpl::logits(const Tensor& h) {
+Tensor TransformerImpl::logits(const Tensor& h, const ReducedWeights* reduced) {
+  if (reduced) return at_least_float32(reduced->head.forward(h));
   return at_least_float32(fused_linear(h, output_weight(), /*bias=*/{}, Activation::none, Result::float32));
 }
 
-Tensor TransformerImpl::forward(const Tensor& x) {
+Tensor TransformerImpl::forward(const Tensor& x, WeightType weight_type) {
   const int64_t T = x.size(1);
   if (T > context()) {
     throw UsageError(
         fmt::format("models/transformer: {} tokens; the model sees at most {} (block_size)", T, context()));
   }
-  return logits(hidden(x, position_table(T), /*dropout=*/{}));
+  const auto reduced = reduced_weights(weight_type);
+  return logits(hidden(x, position_table(T), /*dropout=*/{}, /*caches=*/nullptr, reduced.get()), reduced.get());
 }
 
 Loss TransformerImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {

@@ -13,6 +13,8 @@
 #include <torch/nn/pimpl.h>
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/config.h"
@@ -73,8 +75,8 @@ class TransformerImpl final : public torch::nn::Module {
   TransformerImpl(const TransformerConfig& config, const DataSpec& data, Rng& init);
 
   /// Logits of the token after each: x (B, T) int64, T at most context() else UsageError -> (B, T, V), at least
-  /// float32.
-  Tensor forward(const Tensor& x);
+  /// float32. With weights of another type than float32 no gradients reach them.
+  Tensor forward(const Tensor& x, WeightType weight_type = WeightType::float32);
 
   /// Mean of -log p(y_t | x_1 ... x_t) over batch and positions, nats per token. batch.y: the next tokens (B, T).
   Loss loss(const Batch& batch, Rng& rng, int64_t step);
@@ -94,21 +96,31 @@ class TransformerImpl final : public torch::nn::Module {
   /// Full, it goes on with the later half of a context, whose positions count from 0 again. So keys and values
   /// are computed anew once in half a context and kept otherwise; with options.cache = false they are computed anew for
   /// every token, and the logits are the same but for rounding.
+  ///
+  /// With options.weight_type other than float32, copies of the weights are made, and in evaluation mode kept until the
+  /// weights change or training begins.
   /// Throws UsageError: an empty prompt, tokens outside the vocabulary, options that cannot be.
   Tensor generate(const Tensor& prompt, const GenerateOptions& options, Rng& rng);
+
+  void train(bool on = true) override;
 
   /// Whether its text repeats itself, and how sure it is of the next token. (models/transformer/monitors.cpp)
   std::vector<Monitor> monitors(const Batch& batch, Rng& rng);
 
  private:
+  class Window;  // models/transformer/window.h
+
   PositionTable position_table(int64_t count) const;
   /// Token x (B, T) to the final layer norm's output (B, T, C). `caches`: none, or one a layer.
   Tensor hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout,
-                std::vector<LayerCache>* caches = nullptr);
+                std::vector<LayerCache>* caches = nullptr, const ReducedWeights* reduced = nullptr);
   /// (V, C), of the layer that gives the logits. Tied by use: one tensor under one name, which gradients reach from
   /// both ends. Press & Wolf (2017).
   const Tensor& output_weight() const { return head_ ? head_->weight : token_embedding_->weight; }
-  Tensor logits(const Tensor& h);  ///< (..., C) -> (..., V), at least float32
+  /// (..., C) -> (..., V), at least float32
+  Tensor logits(const Tensor& h, const ReducedWeights* reduced = nullptr);
+  /// nullptr for float32. (models/transformer/window.cpp)
+  std::shared_ptr<const ReducedWeights> reduced_weights(WeightType type);
   void require_prompt(const Tensor& prompt) const;
 
   TransformerConfig config_;
@@ -118,6 +130,12 @@ class TransformerImpl final : public torch::nn::Module {
   Embedding position_embedding_;  ///< learned positions only
   BlockStack blocks_;
   Linear head_{nullptr};  ///< untied only
+
+  /// What tells whether weights have changed: where they are, and how often they were written to.
+  using Fingerprint = std::vector<std::pair<const void*, int64_t>>;
+  Fingerprint fingerprint() const;
+  std::shared_ptr<const ReducedWeights> reduced_;  ///< the last that were made in evaluation mode
+  Fingerprint reduced_of_;                         ///< the weights they are copies of
 };
 TORCH_MODULE(Transformer);
 

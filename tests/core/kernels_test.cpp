@@ -117,4 +117,102 @@ TEST_CASE("GELU is zero, and not NaN, far below zero, and the identity far above
   }
 }
 
+TEST_CASE("products of few rows with reduced weights of every instruction set are those of double precision",
+          "[core][kernels]") {
+  constexpr double kRounding = 0x1p-24;  // of one float32 operation
+  for (const Kernels* k : tables()) {
+    for (const int64_t inputs : {1, 31, 32, 100, 768}) {
+      for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 19}) {
+        CAPTURE(k->name, inputs, rows);
+        const int64_t outputs = 21;
+        const Tensor x = stream(1).normal({rows, inputs}), bias = stream(2).normal({outputs});
+        const Tensor halves = stream(3).normal({outputs, inputs}).to(torch::kBFloat16);
+        const Tensor bytes = (stream(4).integers(255, {outputs, inputs}) - 127).to(torch::kChar);
+        const Tensor scale = stream(5).uniform({outputs}) + 0.1;
+        const auto in_parts = [&](const auto& f) {  // as two threads would: f(y, first output, outputs)
+          Tensor parts = torch::full({rows, outputs}, 7.0F), whole = torch::full({rows, outputs}, 7.0F);
+          f(parts, 0, 8);
+          f(parts, 8, outputs - 8);
+          f(whole, 0, outputs);
+          CHECK(parts.equal(whole));
+          return whole;
+        };
+        const auto product = [&](const Tensor& y, int64_t first, int64_t count) {
+          return FewRows{x.const_data_ptr<float>(),           rows,    inputs,
+                         y.mutable_data_ptr<float>() + first, outputs, count,
+                         bias.const_data_ptr<float>() + first};
+        };
+        const auto is_near = [&](const Tensor& y, const Tensor& weight) {
+          const Tensor w = weight.to(torch::kDouble), b = bias.to(torch::kDouble);
+          const Tensor wide = x.to(torch::kDouble).matmul(w.t()) + b;
+          const Tensor terms = x.to(torch::kDouble).abs().matmul(w.abs().t()) + b.abs();
+          const double operations = static_cast<double>(inputs) + 2;
+          return ((y - wide).abs() <= operations * kRounding * terms).all().item<bool>();
+        };
+        CHECK(is_near(in_parts([&](const Tensor& y, int64_t first, int64_t count) {
+                        k->product_bfloat16(static_cast<const uint16_t*>(halves.const_data_ptr()) + first * inputs,
+                                            product(y, first, count));
+                      }),
+                      halves));
+        CHECK(is_near(in_parts([&](const Tensor& y, int64_t first, int64_t count) {
+                        k->product_int8(bytes.const_data_ptr<int8_t>() + first * inputs,
+                                        scale.const_data_ptr<float>() + first, product(y, first, count));
+                      }),
+                      bytes.to(torch::kDouble) * scale.to(torch::kDouble).unsqueeze(1)));
+      }
+    }
+  }
+}
+
+TEST_CASE("a row's product with reduced weights does not depend on the rows beside it", "[core][kernels]") {
+  for (const Kernels* k : tables()) {
+    INFO(k->name);
+    const int64_t inputs = 100, outputs = 21, rows = 8;
+    const Tensor x = stream(1).normal({rows, inputs});
+    const Tensor weight = stream(3).normal({outputs, inputs}).to(torch::kBFloat16);
+    const auto product = [&](int64_t first, int64_t count) {
+      Tensor y = torch::empty({count, outputs});
+      k->product_bfloat16(static_cast<const uint16_t*>(weight.const_data_ptr()),
+                          {x.const_data_ptr<float>() + first * inputs, count, inputs, y.mutable_data_ptr<float>(),
+                           outputs, outputs, nullptr});
+      return y;
+    };
+    const Tensor together = product(0, rows);
+    for (int64_t r = 0; r < rows; ++r) CHECK(product(r, 1).equal(together.narrow(0, r, 1)));
+  }
+}
+
+TEST_CASE("attention over kept keys and values of every instruction set is that of double precision",
+          "[core][kernels]") {
+  for (const Kernels* k : tables()) {
+    for (const int64_t channels : {3, 16, 64, 100}) {
+      for (const auto& [length, queries] : {std::pair<int64_t, int64_t>{1, 1}, {5, 5}, {40, 1}, {77, 4}}) {
+        CAPTURE(k->name, channels, length, queries);
+        const Tensor q = stream(1).normal({queries, 2 * channels});  // every other row is another head's
+        const Tensor keys = stream(2).normal({length, channels}), values = stream(3).normal({length, channels});
+        Tensor y = torch::full({queries, 2 * channels}, 7.0F);
+        std::vector<float> weights(static_cast<size_t>(length));
+        const float scale = 0.7F;
+        k->attend({.q = q.const_data_ptr<float>(),
+                   .queries = queries,
+                   .stride = 2 * channels,
+                   .keys = keys.const_data_ptr<float>(),
+                   .values = values.const_data_ptr<float>(),
+                   .length = length,
+                   .channels = channels,
+                   .scale = scale,
+                   .y = y.mutable_data_ptr<float>(),
+                   .y_stride = 2 * channels,
+                   .weights = weights.data()});
+        const auto wide = [](const Tensor& t) { return t.to(torch::kDouble); };
+        const Tensor scores = scale * wide(q.narrow(1, 0, channels)).matmul(wide(keys).t());
+        const Tensor hidden = torch::ones({queries, length}, torch::kBool).tril(length - queries).logical_not();
+        const Tensor expected = scores.masked_fill(hidden, -1e300).softmax(1).matmul(wide(values));
+        CHECK_THAT(y.narrow(1, 0, channels), IsClose(expected.to(torch::kFloat), 1e-5));
+        CHECK(y.narrow(1, channels, channels).eq(7).all().item<bool>());
+      }
+    }
+  }
+}
+
 }  // namespace genzoo

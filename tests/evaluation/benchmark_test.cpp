@@ -51,6 +51,24 @@ TEST_CASE("a benchmark of no steps measures generation", "[evaluation][benchmark
   CHECK(json.at("loss_first").is_null());
   CHECK_THROWS_AS(run_benchmark(tiny::experiment(tiny::kVae, tiny::kPoints, {"train.steps=0"}), kSeconds, {}),
                   UsageError);
+  CHECK_THROWS_AS(run_benchmark(tiny::experiment(tiny::kTransformer, tiny::kText), kSeconds, {}, WeightType::int8),
+                  UsageError);
+  at::set_num_threads(threads);
+}
+
+TEST_CASE("a benchmark generates with weights of the precision's type, or of another that is asked for",
+          "[evaluation][benchmark]") {
+  const int threads = at::get_num_threads();
+  const auto measure = [](const std::string& precision, std::optional<WeightType> type) {
+    return run_benchmark(
+        tiny::experiment(tiny::kTransformer, tiny::kText, {"train.steps=0", "train.precision=" + precision}), kSeconds,
+        {}, type);
+  };
+  const Benchmark halves = measure("bfloat16", {}), bytes = measure("bfloat16", WeightType::int8);
+  CHECK(halves.bytes == 2.0 * static_cast<double>(halves.parameters));
+  CHECK(halves.to_json().at("dtype") == "bf16");
+  CHECK(bytes.bytes == static_cast<double>(bytes.parameters));
+  CHECK(bytes.to_json().at("dtype") == "int8");
   at::set_num_threads(threads);
 }
 

@@ -143,6 +143,16 @@ TEST_CASE("generate writes text and nothing else", "[tools]") {
   CHECK(greedy.substr(0, separator) == greedy.substr(separator + 4));
 }
 
+TEST_CASE("generate reads weights in fewer bits", "[tools]") {
+  const std::string run = tiny_run("transformer").string();
+  const std::vector<std::string> words = {"generate", run, "--tokens", "20", "--greedy", "--threads", "1"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), words.begin(), words.end());
+    return genzoo(more);
+  };
+  CHECK(with({"--weight-type", "int8"}).out.size() >= 20);
+}
+
 TEST_CASE("encode, decode and score: arrays in, arrays out", "[tools]") {
   const TempDir folder;
   const std::string run = tiny_run("realnvp").string(), x = (folder / "x.safetensors").string();

@@ -1,0 +1,72 @@
+#include "models/transformer/window.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+
+namespace genzoo {
+
+TransformerImpl::Window::Window(TransformerImpl& model, int64_t batch, int64_t prompt, const GenerateOptions& options)
+    : model_(model),
+      reduced_(model.reduced_weights(options.weight_type)),
+      positions_(model.position_table(model.context())),
+      caches_(options.cache ? model.blocks_.make_caches(batch, model.context()) : std::vector<LayerCache>{}),
+      begin_(std::max<int64_t>(0, prompt - model.context())) {}
+
+void TransformerImpl::Window::move_to(int64_t n) {
+  if (n - begin_ > model_.context()) {
+    begin_ = n - (model_.context() + 1) / 2;
+    seen_ = 0;
+  }
+}
+
+int64_t TransformerImpl::Window::room(int64_t n) {
+  move_to(n);
+  return begin_ + model_.context() - n;
+}
+
+Tensor TransformerImpl::Window::logits(const Tensor& tokens, int64_t n, int64_t proposed) {
+  // Spares some hundred small operators their preparations for gradients.
+  const c10::InferenceMode no_autograd;
+  move_to(n);
+  seen_ = std::min(seen_, n - 1 - begin_);
+  for (LayerCache& cache : caches_) cache.length = seen_;
+  const Tensor x = tokens.slice(/*dim=*/1, begin_ + seen_, n + proposed);
+  const Tensor h = model_.hidden(x, positions_.slice(seen_, x.size(1)), /*dropout=*/{},
+                                 caches_.empty() ? nullptr : &caches_, reduced_.get());
+  if (!caches_.empty()) seen_ += x.size(1);
+  // Of what stands for a token, and of the last positions only.
+  const Tensor last = h.narrow(/*dim=*/1, x.size(1) - proposed - 1, proposed + 1).flatten(0, 1);
+  return model_.logits(last, reduced_.get()).narrow(/*dim=*/1, 0, model_.vocabulary_);
+}
+
+TransformerImpl::Fingerprint TransformerImpl::fingerprint() const {
+  Fingerprint all;
+  for (const Tensor& p : parameters()) all.emplace_back(p.const_data_ptr(), p._version());
+  return all;
+}
+
+std::shared_ptr<const ReducedWeights> TransformerImpl::reduced_weights(WeightType type) {
+  if (type == WeightType::float32) return nullptr;
+  // Optimizers write to weights without LibTorch's knowledge, but only in training.
+  const Fingerprint now = is_training() ? Fingerprint{} : fingerprint();
+  if (!is_training() && reduced_ && reduced_->type == type && reduced_of_ == now) return reduced_;
+  reduced_.reset();  // before its successor is made: memory
+  auto made = std::make_shared<ReducedWeights>();
+  made->type = type;
+  made->blocks = blocks_.reduced(type);
+  made->head = ReducedLinear(head_ ? head_->weight : token_embedding_->weight, /*bias=*/{}, type);
+  if (!is_training()) {
+    reduced_ = made;
+    reduced_of_ = now;
+  }
+  return made;
+}
+
+void TransformerImpl::train(bool on) {
+  if (on) reduced_.reset();
+  Module::train(on);
+}
+
+}  // namespace genzoo
