@@ -77,6 +77,11 @@ Rng Rng::for_rows(uint64_t seed, Purpose purpose, uint64_t first_row, int64_t ro
   return Rng(std::move(streams), /*per_row=*/true, device);
 }
 
+Rng Rng::row(int64_t i) const {
+  if (!per_row_) return *this;  // copies of a generator share its state
+  return Rng({streams_.at(static_cast<size_t>(i))}, /*per_row=*/true, device_);
+}
+
 Tensor Rng::draw(at::IntArrayRef size, at::ScalarType dtype, const Fill& fill) {
   const at::NoGradGuard no_grad;
   if (!per_row_) {

@@ -70,6 +70,10 @@ class Rng final {
   /// x with a share p of its elements zeroed and the rest scaled by 1 / (1 - p); x itself when p is 0. Differentiable.
   Tensor dropout(const Tensor& x, double p);
 
+  /// The stream of row i alone, which goes on where this one stands, and this one where it stops: they are the same. Of
+  /// a batch stream: that stream.
+  Rng row(int64_t i) const;
+
   int64_t rows() const { return static_cast<int64_t>(streams_.size()); }
   torch::Device device() const { return device_; }
 

@@ -67,6 +67,20 @@ enum class WeightType {
 };
 inline constexpr const char* kWeightTypeNames[] = {"float32", "bfloat16", "int8"};
 
+/// What became of a draft model's proposals.
+struct SpeculationCounts {
+  int64_t proposed = 0, accepted = 0;  ///< tokens
+  int64_t passes = 0;                  ///< of the model that the draft was for: one a token without a draft
+};
+
+/// A smaller model that proposes tokens, which the larger one accepts or replaces so that the text has the larger one's
+/// distribution: speculative sampling. Leviathan et al. (2023); Chen et al. (2023).
+struct Draft {
+  std::shared_ptr<torch::nn::Module> model = nullptr;  ///< none: no draft
+  int64_t tokens = 4;                                  ///< proposed at a time
+  SpeculationCounts* counts = nullptr;                 ///< added to, unless nullptr
+};
+
 /// How text is continued.
 struct GenerateOptions {
   int64_t tokens = 256;
@@ -75,7 +89,8 @@ struct GenerateOptions {
   double top_p = 1.0;   ///< draw from the smallest set of probability >= p. Holtzman et al. (2020)
   bool greedy = false;  ///< the likeliest token, always
   bool cache = true;    ///< keep keys and values of earlier tokens; false computes the same without
-  WeightType weight_type = WeightType::float32;
+  WeightType weight_type = WeightType::float32;  ///< of the model and its draft
+  Draft draft = {};
 };
 
 /// A sign of health or sickness of a trained model: a number that its family has learned to look at.

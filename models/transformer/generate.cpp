@@ -28,6 +28,14 @@ Tensor TransformerImpl::generate(const Tensor& prompt, const GenerateOptions& op
   const int64_t B = prompt.size(0), P = prompt.size(1);
   Tensor tokens = at::empty({B, P + options.tokens}, prompt.options());
   tokens.narrow(/*dim=*/1, 0, P).copy_(prompt);
+  if (options.draft.model) {
+    TransformerImpl& draft = require_draft(options.draft);
+    for (int64_t i = 0; i < B; ++i) {  // each row has a number of accepted tokens of its own
+      Rng row = rng.row(i);
+      speculate(draft, tokens.narrow(/*dim=*/0, i, 1), P, options, row);
+    }
+    return tokens;
+  }
   Window window(*this, B, P, options);
   for (int64_t n = P; n < P + options.tokens; ++n) {
     const Tensor next = window.logits(tokens, n);  // (B, vocabulary)

@@ -97,9 +97,13 @@ class TransformerImpl final : public torch::nn::Module {
   /// are computed anew once in half a context and kept otherwise; with options.cache = false they are computed anew for
   /// every token, and the logits are the same but for rounding.
   ///
+  /// With options.draft, speculative sampling: the draft proposes some tokens, one pass of this model judges them all,
+  /// and the text has this model's distribution whatever the draft (Leviathan et al., 2023, appendix A.1); greedy, it
+  /// is this model's text but for ties. Row by row. A draft sees windows of its own context.
   /// With options.weight_type other than float32, copies of the weights are made, and in evaluation mode kept until the
   /// weights change or training begins.
-  /// Throws UsageError: an empty prompt, tokens outside the vocabulary, options that cannot be.
+  /// Throws UsageError: an empty prompt, tokens outside the vocabulary, options that cannot be, a draft that is no
+  /// transformer of text or has another vocabulary.
   Tensor generate(const Tensor& prompt, const GenerateOptions& options, Rng& rng);
 
   void train(bool on = true) override;
@@ -121,6 +125,9 @@ class TransformerImpl final : public torch::nn::Module {
   Tensor logits(const Tensor& h, const ReducedWeights* reduced = nullptr);
   /// nullptr for float32. (models/transformer/window.cpp)
   std::shared_ptr<const ReducedWeights> reduced_weights(WeightType type);
+  TransformerImpl& require_draft(const Draft& draft) const;
+  /// Fills tokens (1, P + options.tokens) from P on, with a draft. (models/transformer/speculate.cpp)
+  void speculate(TransformerImpl& draft, const Tensor& tokens, int64_t P, const GenerateOptions& options, Rng& rng);
   void require_prompt(const Tensor& prompt) const;
 
   TransformerConfig config_;

@@ -113,6 +113,21 @@ TEST_CASE("what row i draws depends on i alone", "[core]") {
   }
 }
 
+TEST_CASE("a row's stream alone goes on where the rows together stand", "[core]") {
+  Rng rows = Rng::for_rows(1, Purpose::sample, 5, 3), same = Rng::for_rows(1, Purpose::sample, 5, 3);
+  same.uniform({3, 4});
+  rows.uniform({3, 4});
+  const Tensor together = same.uniform({3, 4});
+  Rng second = rows.row(1);
+  CHECK(second.rows() == 1);
+  CHECK(second.uniform({1, 4}).equal(together.narrow(0, 1, 1)));
+  CHECK_FALSE(rows.row(1).uniform({1, 4}).equal(together.narrow(0, 1, 1)));  // it has moved on
+  Rng batch = Rng::for_batch(1, Purpose::sample, 0);
+  const Tensor first = batch.row(0).uniform({2, 4});
+  CHECK(first.equal(Rng::for_batch(1, Purpose::sample, 0).uniform({2, 4})));
+  CHECK_FALSE(batch.uniform({2, 4}).equal(first));
+}
+
 TEST_CASE("normal and uniform draws have their distributions' moments", "[core]") {
   constexpr int64_t n = 200'000;  // standard error of a mean of unit variance: 0.0022
   for (const bool per_row : {false, true}) {

@@ -143,7 +143,7 @@ TEST_CASE("generate writes text and nothing else", "[tools]") {
   CHECK(greedy.substr(0, separator) == greedy.substr(separator + 4));
 }
 
-TEST_CASE("generate reads weights in fewer bits", "[tools]") {
+TEST_CASE("generate reads weights in fewer bits, and takes a draft", "[tools]") {
   const std::string run = tiny_run("transformer").string();
   const std::vector<std::string> words = {"generate", run, "--tokens", "20", "--greedy", "--threads", "1"};
   const auto with = [&](std::vector<std::string> more) {
@@ -151,6 +151,15 @@ TEST_CASE("generate reads weights in fewer bits", "[tools]") {
     return genzoo(more);
   };
   CHECK(with({"--weight-type", "int8"}).out.size() >= 20);
+  const Ended drafted = with({"--draft", run, "--draft-tokens", "3"});
+  CHECK(drafted.out == with({}).out);
+  CHECK(drafted.err == "the draft proposed 13 tokens, 13 were accepted; 7 passes of the model gave 20\n");
+  const Ended lone = with({"--draft-tokens", "3"});
+  CHECK(lone.code == 2);
+  CHECK(lone.err.find("give --draft RUN") != std::string::npos);
+  const Ended image = with({"--draft", tiny_run("vae").string()});
+  CHECK(image.code == 2);
+  CHECK(image.err.find("generates no text: for --draft give the run of a smaller transformer") != std::string::npos);
 }
 
 TEST_CASE("encode, decode and score: arrays in, arrays out", "[tools]") {
