@@ -1,9 +1,14 @@
 #include "models/distributions.h"
 
+#include <ATen/ATen.h>
+#include <torch/autograd.h>
 #include <torch/utils.h>
 
 #include <cmath>
 #include <numbers>
+
+#include "core/kernels/kernels.h"
+#include "core/workers.h"
 
 namespace genzoo {
 namespace {
@@ -40,9 +45,46 @@ Tensor kl_to_standard_normal(const DiagNormal& q) {
 
 Tensor Bernoulli::sample(Rng& rng) const { return rng.bernoulli(mean()); }
 
+namespace {
+
+/// By this processor's kernels, on the CPU in float32: logits, target (B, D) -> (B).
+class FusedBernoulli final : public torch::autograd::Function<FusedBernoulli> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& logits, const Tensor& target) {
+    const Tensor slope = at::empty_like(logits);
+    const Tensor log_prob = compute(logits, target, slope);
+    ctx->save_for_backward({logits, target, slope});
+    return log_prob;
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 const torch::autograd::variable_list& gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const Tensor slope = at::GradMode::is_enabled() ? saved[1] - saved[0].sigmoid() : saved[2];
+    return {slope * gradients[0].unsqueeze(1), Tensor()};
+  }
+  /// Leaves the derivatives by the logits in `slope` unless it is undefined.
+  static Tensor compute(const Tensor& logits, const Tensor& target, const Tensor& slope) {
+    const int64_t rows = logits.size(0), columns = logits.size(1);
+    const Tensor log_prob = at::empty({rows}, logits.options());
+    for_ranges(/*workers=*/nullptr, logits.numel(), columns, [&](int64_t begin, int64_t end) {
+      kernels().bernoulli(logits.const_data_ptr<float>() + begin, target.const_data_ptr<float>() + begin,
+                          slope.defined() ? slope.mutable_data_ptr<float>() + begin : nullptr,
+                          log_prob.mutable_data_ptr<float>() + begin / columns, (end - begin) / columns, columns);
+    });
+    return log_prob;
+  }
+};
+
+}  // namespace
+
 Tensor Bernoulli::log_prob(const Tensor& x) const {
   // x log p + (1 - x) log(1 - p), from the logits.
   const Tensor target = x.to(logits.scalar_type());
+  if (logits.is_cpu() && logits.scalar_type() == torch::kFloat && logits.dim() >= 2 && logits.numel() > 0 &&
+      target.sizes() == logits.sizes() && !target.requires_grad()) {
+    const Tensor l = logits.flatten(1).contiguous(), t = target.flatten(1).contiguous();
+    return at::GradMode::is_enabled() ? FusedBernoulli::apply(l, t) : FusedBernoulli::compute(l, t, /*slope=*/{});
+  }
   return -sum_over_event(
       at::binary_cross_entropy_with_logits(logits, target, /*weight=*/{}, /*pos_weight=*/{}, at::Reduction::None));
 }

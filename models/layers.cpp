@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "models/fused_batch_norm.h"
 
 namespace genzoo {
 namespace {
@@ -23,8 +24,8 @@ Tensor channels_last(const Tensor& kernel) {
 
 }  // namespace
 
-LinearImpl::LinearImpl(int64_t in, int64_t out, Rng& init, bool with_bias)
-    : weight(register_parameter("weight", uniform_fan_in({out, in}, in, init))) {
+LinearImpl::LinearImpl(int64_t in, int64_t out, Rng& init, bool with_bias, Activation activation)
+    : weight(register_parameter("weight", uniform_fan_in({out, in}, in, init))), activation_(activation) {
   if (with_bias) bias = register_parameter("bias", uniform_fan_in({out}, in, init));
 }
 
@@ -36,16 +37,26 @@ Tensor LinearImpl::activated(const Tensor& x, Activation activation, Result resu
   return fused_linear(x, weight, bias, activation, result);
 }
 
-Conv2dImpl::Conv2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init) : geometry_(geometry) {
+Tensor Leaky::applied_in_place(const Tensor& z) const {
+  Tensor y = z;
+  if (slope == 0) return y.relu_();
+  return slope == 1 ? y : at::leaky_relu_(y, slope);
+}
+
+Conv2dImpl::Conv2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init, Leaky activation)
+    : geometry_(geometry), activation_(activation) {
   const int64_t k = geometry.kernel;
   weight = register_parameter("weight", channels_last(uniform_fan_in({out, in, k, k}, in * k * k, init)));
   if (geometry.bias) bias = register_parameter("bias", uniform_fan_in({out}, in * k * k, init));
 }
 
-Tensor Conv2dImpl::forward(const Tensor& x) { return at::conv2d(x, weight, bias, geometry_.stride, geometry_.padding); }
+Tensor Conv2dImpl::forward(const Tensor& x) {
+  return activation_.applied_in_place(at::conv2d(x, weight, bias, geometry_.stride, geometry_.padding));
+}
 
-ConvTranspose2dImpl::ConvTranspose2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init)
-    : geometry_(geometry) {
+ConvTranspose2dImpl::ConvTranspose2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init,
+                                         Leaky activation)
+    : geometry_(geometry), activation_(activation) {
   const int64_t k = geometry.kernel;
   // PyTorch takes dimension 1 of the transposed weight for its fan-in: out, not in.
   weight = register_parameter("weight", channels_last(uniform_fan_in({in, out, k, k}, out * k * k, init)));
@@ -53,15 +64,16 @@ ConvTranspose2dImpl::ConvTranspose2dImpl(int64_t in, int64_t out, const ConvGeom
 }
 
 Tensor ConvTranspose2dImpl::forward(const Tensor& x) {
-  return at::conv_transpose2d(x, weight, bias, geometry_.stride, geometry_.padding);
+  return activation_.applied_in_place(at::conv_transpose2d(x, weight, bias, geometry_.stride, geometry_.padding));
 }
 
-BatchNormImpl::BatchNormImpl(int64_t channels, double eps)
+BatchNormImpl::BatchNormImpl(int64_t channels, double eps, Leaky activation)
     : weight(register_parameter("weight", torch::ones({channels}))),
       bias(register_parameter("bias", torch::zeros({channels}))),
       running_mean(register_buffer("running_mean", torch::zeros({channels}))),
       running_var(register_buffer("running_var", torch::ones({channels}))),
-      eps_(eps) {}
+      eps_(eps),
+      activation_(activation) {}
 
 void require_statistics(const Tensor& x) {
   if (x.numel() > x.size(1)) return;
@@ -69,9 +81,17 @@ void require_statistics(const Tensor& x) {
 }
 
 Tensor BatchNormImpl::forward(const Tensor& x) {
-  if (is_training()) require_statistics(x);
-  return at::batch_norm(x, weight, bias, running_mean, running_var, is_training(), /*momentum=*/0.1, eps_,
-                        /*cudnn_enabled=*/true);
+  if (!is_training()) {
+    return activation_.applied_in_place(at::batch_norm(x, weight, bias, running_mean, running_var, /*training=*/false,
+                                                       /*momentum=*/0, eps_, /*cudnn_enabled=*/true));
+  }
+  require_statistics(x);
+  const auto [y, moments] = fused_batch_norm(x, weight, bias, eps_, activation_.slope);
+  const torch::NoGradGuard no_grad;
+  constexpr double kMomentum = 0.1;
+  running_mean.lerp_(moments.mean, kMomentum);
+  running_var.lerp_(moments.variance, kMomentum);
+  return y;
 }
 
 LayerNormImpl::LayerNormImpl(int64_t dim, bool with_bias, double eps)

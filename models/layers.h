@@ -19,14 +19,18 @@ namespace genzoo {
 /// y = x W^T + b over the last dimension: (..., in) -> (..., out).
 class LinearImpl final : public torch::nn::Module {
  public:
-  LinearImpl(int64_t in, int64_t out, Rng& init, bool with_bias = true);
+  /// forward() ends with the activation.
+  LinearImpl(int64_t in, int64_t out, Rng& init, bool with_bias = true, Activation activation = Activation::none);
   /// With given initial values: weight (out, in), bias (out) or undefined.
   LinearImpl(const Tensor& weight, const Tensor& bias);
-  Tensor forward(const Tensor& x) { return activated(x, Activation::none); }
+  Tensor forward(const Tensor& x) { return activated(x, activation_); }
   Tensor activated(const Tensor& x, Activation activation, Result result = Result::as_products);  ///< activation(y)
 
   Tensor weight;  ///< (out, in)
   Tensor bias;    ///< (out), or undefined
+
+ private:
+  Activation activation_ = Activation::none;
 };
 TORCH_MODULE(Linear);
 
@@ -38,10 +42,19 @@ struct ConvGeometry {
   bool bias = true;
 };
 
+/// The slope below zero of the activation that a layer ends with: leaky(z) is z above zero and slope z below.
+struct Leaky {
+  double slope = 1;
+
+  static constexpr Leaky none() { return {1}; }
+  static constexpr Leaky relu() { return {0}; }
+  Tensor applied_in_place(const Tensor& z) const;
+};
+
 /// (B, in, H, W) -> (B, out, H', W').
 class Conv2dImpl final : public torch::nn::Module {
  public:
-  Conv2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init);
+  Conv2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init, Leaky activation = Leaky::none());
   Tensor forward(const Tensor& x);
 
   Tensor weight;  ///< (out, in, K, K), channels last
@@ -49,13 +62,15 @@ class Conv2dImpl final : public torch::nn::Module {
 
  private:
   ConvGeometry geometry_;
+  Leaky activation_;
 };
 TORCH_MODULE(Conv2d);
 
 /// The transpose of a convolution: (B, in, H, W) -> (B, out, (H - 1) stride - 2 padding + K, ...).
 class ConvTranspose2dImpl final : public torch::nn::Module {
  public:
-  ConvTranspose2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init);
+  ConvTranspose2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rng& init,
+                      Leaky activation = Leaky::none());
   Tensor forward(const Tensor& x);
 
   Tensor weight;  ///< (in, out, K, K), channels last
@@ -63,6 +78,7 @@ class ConvTranspose2dImpl final : public torch::nn::Module {
 
  private:
   ConvGeometry geometry_;
+  Leaky activation_;
 };
 TORCH_MODULE(ConvTranspose2d);
 
@@ -73,7 +89,7 @@ void require_statistics(const Tensor& x);
 /// 0.1 stand in for the batch's in eval mode.
 class BatchNormImpl final : public torch::nn::Module {
  public:
-  explicit BatchNormImpl(int64_t channels, double eps = 1e-5);
+  explicit BatchNormImpl(int64_t channels, double eps = 1e-5, Leaky activation = Leaky::none());
   Tensor forward(const Tensor& x);  ///< (B, C) or (B, C, H, W), same size out
 
   Tensor weight, bias;               ///< (C)
@@ -81,6 +97,7 @@ class BatchNormImpl final : public torch::nn::Module {
 
  private:
   double eps_;
+  Leaky activation_;
 };
 TORCH_MODULE(BatchNorm);
 

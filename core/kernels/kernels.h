@@ -46,6 +46,13 @@ struct CachedAttention {
   float* weights;  ///< room for `length` numbers
 };
 
+/// Of each channel, y = leaky(x scale + shift), where leaky(z) = z above 0 and negative_slope z below: 0 for ReLU, 1
+/// for the identity.
+struct ChannelMap {
+  const float *scale, *shift;  ///< (channels)
+  float negative_slope;
+};
+
 /// The loops of one instruction set.
 struct Kernels {
   const char* name;  ///< "avx512", "avx2", "plain"
@@ -124,6 +131,30 @@ struct Kernels {
                         int64_t columns);
   void (*cross_entropy_16)(float* logits, c10::BFloat16* gradient, const int64_t* targets, float* losses, int64_t rows,
                            int64_t columns);
+
+  // Batch normalization of rows whose columns are channels. Ioffe & Szegedy (2015).
+
+  /// The mean of each channel and its sum of squared deviations.
+  void (*channel_moments)(const float* x, float* mean, float* squares, int64_t rows, int64_t channels);
+  void (*channel_moments_16)(const c10::BFloat16* x, float* mean, float* squares, int64_t rows, int64_t channels);
+  void (*map_channels)(const float* x, float* y, const ChannelMap& map, int64_t rows, int64_t channels);
+  void (*map_channels_16)(const c10::BFloat16* x, c10::BFloat16* y, const ChannelMap& map, int64_t rows,
+                          int64_t channels);
+  /// With d the gradient of x scale + shift: the sums of d and of d (x - mean) in each channel.
+  void (*channel_gradients)(const float* x, const float* dy, const ChannelMap& map, const float* mean, float* sum,
+                            float* product, int64_t rows, int64_t channels);
+  void (*channel_gradients_16)(const c10::BFloat16* x, const c10::BFloat16* dy, const ChannelMap& map,
+                               const float* mean, float* sum, float* product, int64_t rows, int64_t channels);
+  /// dx = d scale + x factor + offset
+  void (*map_channels_backward)(const float* x, const float* dy, float* dx, const ChannelMap& map, const float* factor,
+                                const float* offset, int64_t rows, int64_t channels);
+  void (*map_channels_backward_16)(const c10::BFloat16* x, const c10::BFloat16* dy, c10::BFloat16* dx,
+                                   const ChannelMap& map, const float* factor, const float* offset, int64_t rows,
+                                   int64_t channels);
+
+  /// log_prob (rows) = the sum of x l - log(1 + e^l) over each row's logits l; unless nullptr, slope = x - sigmoid(l),
+  /// its derivative.
+  void (*bernoulli)(const float* logits, const float* x, float* slope, float* log_prob, int64_t rows, int64_t columns);
 
   // The affine coupling of vectors (rows, dims) whose dimensions changed, changed + 2, ... change, C of them; changed
   // is 0 or 1. Dinh et al. (2017), eqs. (4), (6).

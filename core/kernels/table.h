@@ -47,6 +47,19 @@ void cross_entropy(float* logits, float* gradient, const int64_t* targets, float
                    int64_t columns);
 void cross_entropy_16(float* logits, c10::BFloat16* gradient, const int64_t* targets, float* losses, int64_t rows,
                       int64_t columns);
+void channel_moments(const float* x, float* mean, float* squares, int64_t rows, int64_t channels);
+void channel_moments_16(const c10::BFloat16* x, float* mean, float* squares, int64_t rows, int64_t channels);
+void map_channels(const float* x, float* y, const ChannelMap& map, int64_t rows, int64_t channels);
+void map_channels_16(const c10::BFloat16* x, c10::BFloat16* y, const ChannelMap& map, int64_t rows, int64_t channels);
+void channel_gradients(const float* x, const float* dy, const ChannelMap& map, const float* mean, float* sum,
+                       float* product, int64_t rows, int64_t channels);
+void channel_gradients_16(const c10::BFloat16* x, const c10::BFloat16* dy, const ChannelMap& map, const float* mean,
+                          float* sum, float* product, int64_t rows, int64_t channels);
+void map_channels_backward(const float* x, const float* dy, float* dx, const ChannelMap& map, const float* factor,
+                           const float* offset, int64_t rows, int64_t channels);
+void map_channels_backward_16(const c10::BFloat16* x, const c10::BFloat16* dy, c10::BFloat16* dx, const ChannelMap& map,
+                              const float* factor, const float* offset, int64_t rows, int64_t channels);
+void bernoulli(const float* logits, const float* x, float* slope, float* log_prob, int64_t rows, int64_t columns);
 void couple(const float* x, const float* raw, const float* bound, int64_t changed, float* y, float* tanh_scale,
             float* log_det, int64_t rows, int64_t dims);
 void couple_backward(const float* dy, const float* dlog_det, const float* x, const float* tanh_scale,

@@ -11,6 +11,7 @@ namespace genzoo {
 namespace {
 
 constexpr ConvGeometry kHalving{.kernel = 3, .stride = 2, .padding = 1, .bias = false};  // a norm's bias follows
+constexpr double kEps = 1e-5;
 
 void require_labelled_images(const DataSpec& data, int64_t layers) {
   if (data.kind != DataKind::images || data.classes < 2) {
@@ -33,20 +34,20 @@ ClassifierImpl::ClassifierImpl(const ClassifierConfig& config, const DataSpec& d
   for (int64_t i = 0; i < layers; ++i) {
     const int64_t out = config.channels[static_cast<size_t>(i)];
     convolutions_.push_back(register_module(fmt::format("convolution{}", i), Conv2d(in, out, kHalving, init)));
-    norms_.push_back(register_module(fmt::format("norm{}", i), BatchNorm(out)));
+    norms_.push_back(register_module(fmt::format("norm{}", i), BatchNorm(out, kEps, Leaky::relu())));
     in = out;
     height = (height + 1) / 2;
     width = (width + 1) / 2;
   }
   hidden_ = register_module("hidden", Linear(in * height * width, config.feature_dim, init, /*with_bias=*/false));
-  hidden_norm_ = register_module("hidden_norm", BatchNorm(config.feature_dim));
+  hidden_norm_ = register_module("hidden_norm", BatchNorm(config.feature_dim, kEps, Leaky::relu()));
   head_ = register_module("head", Linear(config.feature_dim, data.classes, init));
 }
 
 Tensor ClassifierImpl::features(const Tensor& x) {
   Tensor h = x.to(torch::kFloat) * (2.0 / static_cast<double>(data_.levels - 1)) - 1.0;
-  for (size_t i = 0; i < convolutions_.size(); ++i) h = norms_[i](convolutions_[i](h)).relu();
-  return hidden_norm_(hidden_(h.flatten(1))).relu();  // (B, F)
+  for (size_t i = 0; i < convolutions_.size(); ++i) h = norms_[i](convolutions_[i](h));
+  return hidden_norm_(hidden_(h.flatten(1)));  // (B, F)
 }
 
 Tensor ClassifierImpl::class_logits(const Tensor& x) { return head_(features(x)); }

@@ -15,8 +15,8 @@
 namespace genzoo::gan {
 namespace {
 
-constexpr double kInitStd = 0.02;    // Radford et al. (2016), section 4
-constexpr double kLeakySlope = 0.2;  // Radford et al. (2016), section 4
+constexpr double kInitStd = 0.02;  // Radford et al. (2016), section 4
+constexpr Leaky kLeaky{0.2};       // Radford et al. (2016), section 4
 constexpr ConvGeometry kHalving{.kernel = 4, .stride = 2, .padding = 1};
 
 /// A square image of side base * 2^levels, 4 <= base <= 7: how often it is halved, and down to what.
@@ -48,18 +48,18 @@ Linear normal_linear(int64_t in, int64_t out, bool bias, Rng& init) {
   return layer;
 }
 
-BatchNorm normal_batch_norm(int64_t channels, Rng& init) {
-  BatchNorm layer(channels);
+BatchNorm normal_batch_norm(int64_t channels, Leaky activation, Rng& init) {
+  BatchNorm layer(channels, /*eps=*/1e-5, activation);
   fill_normal(layer->weight, 1, kInitStd, init);
   return layer;
 }
 
 /// Has weights from N(0, 0.02^2) and no bias: Conv2d, ConvTranspose2d.
 template <class Convolution>
-Convolution halving_convolution(int64_t in, int64_t out, bool bias, Rng& init) {
+Convolution halving_convolution(int64_t in, int64_t out, bool bias, Leaky activation, Rng& init) {
   ConvGeometry geometry = kHalving;
   geometry.bias = bias;
-  Convolution layer(in, out, geometry, init);
+  Convolution layer(in, out, geometry, init, activation);
   fill_normal(layer->weight, 0, kInitStd, init);
   if (bias) layer->bias.detach().zero_();
   return layer;
@@ -74,14 +74,22 @@ void add(torch::nn::Sequential& layers, std::string name, Layer layer) {
   layers->push_back(std::move(name), std::move(layer));
 }
 
-void add_norm(torch::nn::Sequential& layers, const std::string& name, Norm norm, int64_t channels, Rng& init) {
-  if (norm == Norm::batch) add(layers, name, normal_batch_norm(channels, init));
-  // One group of all channels: layer normalization over (C, H, W) with a gain and bias for each channel.
-  if (norm == Norm::layer) add(layers, name, torch::nn::GroupNorm(torch::nn::GroupNormOptions(1, channels)));
+torch::nn::LeakyReLU leaky_relu() {
+  return torch::nn::LeakyReLU(torch::nn::LeakyReLUOptions().negative_slope(kLeaky.slope));
 }
 
-torch::nn::LeakyReLU leaky_relu() {
-  return torch::nn::LeakyReLU(torch::nn::LeakyReLUOptions().negative_slope(kLeakySlope));
+/// Adds a discriminator's normalization, if it has one, and a leaky ReLU.
+void add_norm_and_relu(torch::nn::Sequential& layers, const std::string& place, Norm norm, int64_t channels,
+                       Rng& init) {
+  if (norm == Norm::batch) {
+    add(layers, "norm" + place, normal_batch_norm(channels, kLeaky, init));
+    return;
+  }
+  // One group of all channels: layer normalization over (C, H, W) with a gain and bias for each channel.
+  if (norm == Norm::layer) {
+    add(layers, "norm" + place, torch::nn::GroupNorm(torch::nn::GroupNormOptions(1, channels)));
+  }
+  add(layers, "relu" + place, leaky_relu());
 }
 
 torch::nn::Sequential image_generator(const GANConfig& config, const DataSpec& data, Rng& init) {
@@ -94,12 +102,11 @@ torch::nn::Sequential image_generator(const GANConfig& config, const DataSpec& d
   add(layers, "project", normal_linear(config.latent_dim, channels * side * side, /*bias=*/false, init));
   add(layers, "grid", torch::nn::Unflatten(torch::nn::UnflattenOptions(1, std::vector{channels, side, side})));
   for (int64_t level = pyramid.levels - 1; level >= 0; --level) {
-    add(layers, fmt::format("norm{}", side), normal_batch_norm(channels, init));
-    add(layers, fmt::format("relu{}", side), torch::nn::ReLU());
+    add(layers, fmt::format("norm{}", side), normal_batch_norm(channels, Leaky::relu(), init));
     const int64_t out = level > 0 ? Pyramid::channels(config.generator_width, level - 1) : image_channels;
     side *= 2;
     add(layers, fmt::format("up{}", side),
-        halving_convolution<ConvTranspose2d>(channels, out, /*bias=*/config.bias && level == 0, init));
+        halving_convolution<ConvTranspose2d>(channels, out, /*bias=*/config.bias && level == 0, Leaky::none(), init));
     channels = out;
   }
   add(layers, "tanh", torch::nn::Tanh());
@@ -121,10 +128,10 @@ torch::nn::Sequential image_discriminator(const GANConfig& config, const DataSpe
     if (norm == Norm::spectral) {
       add(layers, name, SpectralConv2d(channels, out, kInitStd, config.bias, init));
     } else {
-      add(layers, name, halving_convolution<Conv2d>(channels, out, /*bias=*/config.bias && !normalize, init));
+      add(layers, name,
+          halving_convolution<Conv2d>(channels, out, /*bias=*/config.bias && !normalize, Leaky::none(), init));
     }
-    if (normalize) add_norm(layers, fmt::format("norm{}", side), norm, out, init);
-    add(layers, fmt::format("relu{}", side), leaky_relu());
+    add_norm_and_relu(layers, std::to_string(side), normalize ? norm : Norm::none, out, init);
     channels = out;
   }
   add(layers, "flatten", torch::nn::Flatten());
@@ -165,8 +172,7 @@ torch::nn::Sequential vector_discriminator(const GANConfig& config, const DataSp
   int64_t in = data.dims();
   for (int64_t i = 0; i < config.hidden_layers; ++i) {
     add_linear(layers, fmt::format("hidden{}", i), in, config.discriminator_width);
-    if (i > 0) add_norm(layers, fmt::format("norm{}", i), norm, config.discriminator_width, init);
-    add(layers, fmt::format("relu{}", i), leaky_relu());
+    add_norm_and_relu(layers, std::to_string(i), i > 0 ? norm : Norm::none, config.discriminator_width, init);
     in = config.discriminator_width;
   }
   add_linear(layers, "score", in, 1);

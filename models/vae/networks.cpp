@@ -1,8 +1,10 @@
 #include "models/vae/networks.h"
 
 #include <fmt/format.h>
-#include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/linear.h>
+
+#include <string>
+#include <utility>
 
 #include "core/error.h"
 #include "models/layers.h"
@@ -11,7 +13,6 @@ namespace genzoo {
 namespace {
 
 using torch::nn::Flatten;
-using torch::nn::ReLU;
 using torch::nn::Sequential;
 using torch::nn::Unflatten;
 using torch::nn::UnflattenOptions;
@@ -50,60 +51,83 @@ std::vector<int64_t> features_of(const std::vector<Stage>& stages) {
   return {last.out, last.rows / factor, last.columns / factor};
 }
 
+/// A Sequential whose layers are numbered as if activations were layers of their own: the names that files have.
+class Numbered final {
+ public:
+  template <class Layer>
+  void add(Layer layer) {
+    net_->push_back(std::to_string(next_++), std::move(layer));
+  }
+  /// A layer that ends with its activation.
+  template <class Layer>
+  void add_activated(Layer layer) {
+    add(std::move(layer));
+    ++next_;
+  }
+  Sequential net() const { return net_; }
+
+ private:
+  Sequential net_;
+  int64_t next_ = 0;
+};
+
+Linear relu_linear(int64_t in, int64_t out, Rng& init) {
+  return Linear(in, out, init, /*with_bias=*/true, Activation::relu);
+}
+
 Sequential encoder(const VAEMLPConfig& config, const DataSpec& data, int64_t outputs, Rng& init) {
-  Sequential net(Flatten{});
+  Numbered layers;
+  layers.add(Flatten());
   int64_t width = data.dims();
   for (const int64_t hidden : config.hidden) {
-    net->push_back(Linear(width, hidden, init));
-    net->push_back(ReLU());
+    layers.add_activated(relu_linear(width, hidden, init));
     width = hidden;
   }
-  net->push_back(Linear(width, outputs, init));
-  return net;
+  layers.add(Linear(width, outputs, init));
+  return layers.net();
 }
 
 Sequential decoder(const VAEMLPConfig& config, const DataSpec& data, int64_t latent_dim, int64_t maps, Rng& init) {
-  Sequential net;
+  Numbered layers;
   int64_t width = latent_dim;
   for (auto hidden = config.hidden.rbegin(); hidden != config.hidden.rend(); ++hidden) {
-    net->push_back(Linear(width, *hidden, init));
-    net->push_back(ReLU());
+    layers.add_activated(relu_linear(width, *hidden, init));
     width = *hidden;
   }
-  net->push_back(Linear(width, maps * data.dims(), init));
+  layers.add(Linear(width, maps * data.dims(), init));
   std::vector<int64_t> shape = data.shape;
   shape.front() *= maps;
-  net->push_back(Unflatten(UnflattenOptions(1, shape)));
-  return net;
+  layers.add(Unflatten(UnflattenOptions(1, shape)));
+  return layers.net();
 }
 
 Sequential encoder(const VAEConvConfig& config, const DataSpec& data, int64_t outputs, Rng& init) {
   const std::vector<Stage> stages = stages_of(config, data);
-  Sequential net;
+  Numbered layers;
   for (const Stage& stage : stages) {
-    net->push_back(Conv2d(stage.in, stage.out, stage.geometry(), init));
-    net->push_back(ReLU());
+    layers.add_activated(Conv2d(stage.in, stage.out, stage.geometry(), init, Leaky::relu()));
   }
-  net->push_back(Flatten());
-  net->push_back(Linear(c10::multiply_integers(features_of(stages)), config.hidden, init));
-  net->push_back(ReLU());
-  net->push_back(Linear(config.hidden, outputs, init));
-  return net;
+  layers.add(Flatten());
+  layers.add_activated(relu_linear(c10::multiply_integers(features_of(stages)), config.hidden, init));
+  layers.add(Linear(config.hidden, outputs, init));
+  return layers.net();
 }
 
 Sequential decoder(const VAEConvConfig& config, const DataSpec& data, int64_t latent_dim, int64_t maps, Rng& init) {
   const std::vector<Stage> stages = stages_of(config, data);
   const std::vector<int64_t> features = features_of(stages);
-  Sequential net(Linear(latent_dim, config.hidden, init), ReLU(),
-                 Linear(config.hidden, c10::multiply_integers(features), init), ReLU(),
-                 Unflatten(UnflattenOptions(1, features)));
+  Numbered layers;
+  layers.add_activated(relu_linear(latent_dim, config.hidden, init));
+  layers.add_activated(relu_linear(config.hidden, c10::multiply_integers(features), init));
+  layers.add(Unflatten(UnflattenOptions(1, features)));
   for (auto stage = stages.rbegin(); stage != stages.rend(); ++stage) {
-    const bool last = stage + 1 == stages.rend();
-    const int64_t out = last ? maps * stage->in : stage->in;
-    net->push_back(ConvTranspose2d(stage->out, out, stage->geometry(), init));
-    if (!last) net->push_back(ReLU());
+    if (stage + 1 == stages.rend()) {
+      layers.add(ConvTranspose2d(stage->out, maps * stage->in, stage->geometry(), init));
+    } else {
+      layers.add_activated(ConvTranspose2d(stage->out, stage->in, stage->geometry(), init, Leaky::relu()));
+    }
   }
-  return net;
+  return layers.net();
 }
 
 }  // namespace

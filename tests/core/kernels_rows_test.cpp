@@ -75,6 +75,28 @@ TEST_CASE("cross-entropy and its gradient of every instruction set are LibTorch'
   }
 }
 
+TEST_CASE("the log-probability of bits and its slope are LibTorch's, for any logit", "[core][kernels]") {
+  for (const Kernels* k : tables()) {
+    for (const int64_t columns : kSizes) {
+      INFO(k->name << " " << columns);
+      const int64_t rows = 3;
+      const Tensor l = 4 * stream(1).normal({rows, columns}), x = stream(2).uniform({rows, columns});
+      l[0][0] = 200;
+      l[1][1] = -200;
+      const Tensor slope = torch::empty_like(l), log_prob = torch::empty({rows});
+      k->bernoulli(data(l), data(x), data(slope), data(log_prob), rows, columns);
+      const Tensor wide = l.to(torch::kDouble), target = x.to(torch::kDouble);
+      const Tensor wanted =
+          -at::binary_cross_entropy_with_logits(wide, target, {}, {}, at::Reduction::None).sum(1);
+      CHECK(((log_prob - wanted).abs() / wanted.abs().clamp_min(1)).max().item<double>() < 1e-5);
+      CHECK_THAT(slope, IsClose(target - wide.sigmoid(), 1e-6));
+      const Tensor alone = torch::empty({rows});
+      k->bernoulli(data(l), data(x), nullptr, data(alone), rows, columns);
+      CHECK(alone.equal(log_prob));
+    }
+  }
+}
+
 TEST_CASE("a NaN among the logits is one in the loss", "[core][kernels]") {
   for (const Kernels* k : tables()) {
     const Tensor z = torch::zeros({1, 40});
