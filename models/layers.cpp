@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "models/fused_batch_norm.h"
+#include "models/fused_embedding.h"
 
 namespace genzoo {
 namespace {
@@ -106,7 +107,7 @@ NormalizedSum LayerNormImpl::after_sum(const Tensor& x, const Tensor& update) {
 EmbeddingImpl::EmbeddingImpl(int64_t count, int64_t dim, double std, Rng& init)
     : weight(register_parameter("weight", init.normal({count, dim}) * std)) {}
 
-Tensor EmbeddingImpl::forward(const Tensor& index) { return at::embedding(weight, index); }
+Tensor EmbeddingImpl::forward(const Tensor& index) { return embed(weight, index); }
 
 void fill_normal(const Tensor& parameter, double mean, double std, Rng& init) {
   const torch::NoGradGuard no_grad;
