@@ -18,12 +18,16 @@ TEST_CASE("bench measures a config by its path, in JSON and as a table", "[tools
   CHECK(line.at("start_to_first_step_s").get<double>() < 60);
 
   const Ended table = genzoo({"bench", config, config, "--seconds", "0.1", "--threads", "1", "--precision", "bfloat16",
-                              "--set", "train.batch_size=4"});
+                              "--set", "train.batch_size=4", "--no-limits"});
   INFO(table.err);
   REQUIRE(table.code == 0);
   CHECK(table.out.find("workload") == 0);
   CHECK(std::count(table.out.begin(), table.out.end(), '\n') == 3);
   CHECK(table.out.find("\ntiny_realnvp  bf16") != std::string::npos);
+
+  const Ended alone = genzoo({"bench", config, "--seconds", "0.1", "--threads", "1", "--json", "--no-limits"});
+  REQUIRE(alone.code == 0);
+  CHECK_FALSE(parse_json(alone.out, "stdout").contains("share_of_products"));
 }
 
 TEST_CASE("bench says what workloads there are, and what the machine can do", "[tools]") {
