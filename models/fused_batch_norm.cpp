@@ -213,7 +213,10 @@ NormalizedBatch plain_batch_norm(const Tensor& x, const Tensor& weight, const Te
 
 NormalizedBatch fused_batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps,
                                  double negative_slope) {
-  const bool fits = x.is_cpu() && weight.scalar_type() == torch::kFloat && (x.dim() == 2 || x.dim() == 4) &&
+  const auto of_channels = [&](const Tensor& t) {
+    return t.is_cpu() && t.scalar_type() == torch::kFloat && t.numel() == x.size(1);
+  };
+  const bool fits = x.is_cpu() && (x.dim() == 2 || x.dim() == 4) && of_channels(weight) && of_channels(bias) &&
                     (x.scalar_type() == torch::kFloat || is_reduced(x)) && x.numel() > 0;
   if (!fits) return plain_batch_norm(x, weight, bias, eps, negative_slope);
   const variable_list made = FusedBatchNorm::apply(x, weight, bias, eps, negative_slope);

@@ -113,8 +113,12 @@ Tensor plain_linear_cross_entropy(const Tensor& h, const Tensor& weight, const T
 
 Tensor linear_cross_entropy(const Tensor& h, const Tensor& weight, const Tensor& target) {
   const bool reduced = computes_in_bfloat16();
+  TORCH_CHECK(target.scalar_type() == torch::kLong && target.device() == h.device() &&
+                  target.numel() * h.size(-1) == h.numel() && weight.size(1) == h.size(-1),
+              "cross-entropy of ", h.sizes(), " through ", weight.sizes(), " with ", target.sizes(), " ",
+              target.scalar_type(), " targets");
   const bool fits = weight.is_cpu() && weight.scalar_type() == torch::kFloat && h.numel() > 0 &&
-                    (reduced ? h.is_floating_point() && h.element_size() <= 4
+                    (reduced ? h.scalar_type() == torch::kFloat || h.scalar_type() == torch::kBFloat16
                              : h.scalar_type() == torch::kFloat && !at::autocast::is_autocast_enabled(at::kCPU));
   if (!fits) return plain_linear_cross_entropy(h, weight, target);
   if (at::GradMode::is_enabled()) return LinearCrossEntropy::apply(h, weight, target, reduced);

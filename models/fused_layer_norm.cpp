@@ -146,8 +146,9 @@ class FusedLayerNorm final : public torch::autograd::Function<FusedLayerNorm> {
 
 bool fits_kernels(const Tensor& x, const Tensor& update, const Tensor& weight, const Tensor& bias) {
   const auto fits = [](const Tensor& t) { return !t.defined() || (t.is_cpu() && t.scalar_type() == torch::kFloat); };
-  return fits(x) && fits(update) && fits(weight) && fits(bias) && x.numel() > 0 &&
-         (!update.defined() || update.sizes() == x.sizes()) &&
+  const int64_t columns = x.size(-1);
+  return weight.numel() == columns && (!bias.defined() || bias.numel() == columns) && fits(x) && fits(update) &&
+         fits(weight) && fits(bias) && x.numel() > 0 && (!update.defined() || update.sizes() == x.sizes()) &&
          (!at::autocast::is_autocast_enabled(at::kCPU) || computes_in_bfloat16());
 }
 

@@ -117,6 +117,8 @@ bool computes_in_bfloat16() {
 }
 
 Tensor fused_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation, Result result) {
+  TORCH_CHECK(result == Result::as_products || activation == Activation::none,
+              "a layer whose sums are wanted in float32 has no activation");
   const Way way = way_of(x, weight, bias);
   if (way == Way::plain) {
     const Tensor y = plain_linear(x, weight, bias, activation);

@@ -21,21 +21,25 @@ const Tensor& LeafGradients::Slot::zeroed() {
 
 LeafGradients::LeafGradients(const std::vector<Tensor>& leaves) {
   for (const Tensor& leaf : leaves) {
-    if (!leaf.requires_grad()) continue;
     auto slot = std::make_shared<Slot>(leaf.grad());
     slots_[leaf.unsafeGetTensorImpl()] = slot.get();
-    // Runs before autograd adds to grad().
-    const unsigned hook = leaf.register_hook([slot](const Tensor& /*gradient*/) { slot->zeroed(); });
+    std::optional<unsigned> hook;  // runs before autograd adds to grad()
+    if (leaf.requires_grad()) hook = leaf.register_hook([slot](const Tensor& /*gradient*/) { slot->zeroed(); });
     leaves_.push_back({leaf, hook, std::move(slot)});
   }
 }
 
 LeafGradients::~LeafGradients() {
-  for (const Leaf& leaf : leaves_) leaf.tensor.remove_hook(leaf.hook);
+  for (const Leaf& leaf : leaves_) {
+    if (leaf.hook) leaf.tensor.remove_hook(*leaf.hook);
+  }
 }
 
 void LeafGradients::start() {
-  for (const Leaf& leaf : leaves_) leaf.slot->fresh_ = true;
+  for (const Leaf& leaf : leaves_) {
+    leaf.slot->fresh_ = true;
+    if (!leaf.hook) leaf.slot->zeroed();  // was frozen then, and may not be now
+  }
 }
 
 void LeafGradients::finish() {

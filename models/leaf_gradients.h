@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -62,7 +63,7 @@ class LeafGradients final {
  private:
   struct Leaf {
     Tensor tensor;
-    unsigned hook;
+    std::optional<unsigned> hook;
     std::shared_ptr<Slot> slot;
   };
   std::vector<Leaf> leaves_;

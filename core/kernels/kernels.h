@@ -177,6 +177,8 @@ struct Kernels {
   void (*product_bfloat16)(const uint16_t* weight, const FewRows& product);
   /// weight[o][i] stands for weight[o][i] * scale[o].
   void (*product_int8)(const int8_t* weight, const float* scale, const FewRows& product);
+
+  /// Writes y of a head, and spoils `weights`.
   void (*attend)(const CachedAttention& head);
 };
 

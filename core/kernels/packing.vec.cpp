@@ -1,7 +1,5 @@
 // Matrices in the order in which the instructions of products read them. Compiled once for each instruction set; see
 // kernels.h.
-#include <algorithm>
-
 #include "core/kernels/table.h"
 #include "core/kernels/vectors.h"
 
@@ -24,9 +22,9 @@ void pack_transposed_16(const float* w, int64_t stride, int64_t n, int64_t k, BF
   const int64_t pairs = k / 2;
   alignas(64) float words[kTile * kTile];
   for (int64_t r = 0; r < n; r += kTile) {
-    const int64_t rows = std::min(kTile, n - r);
+    const int64_t rows = n - r < kTile ? n - r : kTile;
     for (int64_t c = 0; c < pairs; c += kTile) {  // along rows, so that they are fetched ahead
-      const int64_t columns = std::min(kTile, pairs - c);
+      const int64_t columns = pairs - c < kTile ? pairs - c : kTile;
       for (int64_t i = 0; i < rows; ++i) {
         auto* row = reinterpret_cast<BFloat16*>(words + i * kTile);
         const float* from = w + (r + i) * stride + 2 * c;

@@ -151,8 +151,8 @@ torch::nn::Sequential vector_generator(const GANConfig& config, const DataSpec& 
   torch::nn::Sequential layers;
   int64_t in = config.latent_dim;
   for (int64_t i = 0; i < config.hidden_layers; ++i) {
-    add(layers, fmt::format("hidden{}", i), Linear(in, config.generator_width, init));
-    add(layers, fmt::format("relu{}", i), torch::nn::ReLU());
+    add(layers, fmt::format("hidden{}", i),
+        Linear(in, config.generator_width, init, /*with_bias=*/true, Activation::relu));
     in = config.generator_width;
   }
   add(layers, "out", Linear(in, data.dims(), init));

@@ -9,10 +9,9 @@
 #include <optional>
 #include <vector>
 
+#include "core/bfloat16.h"
 #include "core/kernels/kernels.h"
 #include "core/workers.h"
-
-#include "core/bfloat16.h"
 
 namespace genzoo {
 namespace {

@@ -43,7 +43,13 @@ Tensor TransformerImpl::Window::logits(const Tensor& tokens, int64_t n, int64_t 
 
 TransformerImpl::Fingerprint TransformerImpl::fingerprint() const {
   Fingerprint all;
-  for (const Tensor& p : parameters()) all.emplace_back(p.const_data_ptr(), p._version());
+  for (const Tensor& p : parameters()) {
+    // Weights and their average change places in memory that LibTorch's versions do not know of: so the first value
+    // counts, too.
+    uint32_t first = 0;
+    if (p.is_cpu() && p.nbytes() >= sizeof(first)) std::memcpy(&first, p.const_data_ptr(), sizeof(first));
+    all.emplace_back(p.const_data_ptr(), (static_cast<int64_t>(p._version()) << 32) | first);
+  }
   return all;
 }
 

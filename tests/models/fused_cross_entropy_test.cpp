@@ -63,6 +63,11 @@ TEST_CASE("the fused cross-entropy refuses a class that is not there", "[models]
                     Catch::Matchers::Contains("class -1 of 5"));
 }
 
+TEST_CASE("the fused cross-entropy refuses targets that are not one a row", "[models][fused]") {
+  const Output o({4}, 3, 5);
+  CHECK_THROWS_WITH(linear_cross_entropy(o.h, o.weight, torch::tensor({0, 1, 2})), Catch::Matchers::Contains("[3]"));
+}
+
 TEST_CASE("the fused cross-entropy adds its gradients in place when asked to", "[models][fused]") {
   Output o({50}, 6, 11);
   const auto wanted = torch::autograd::grad({plain_linear_cross_entropy(o.h, o.weight, o.target)}, {o.h, o.weight});

@@ -155,6 +155,11 @@ TEST_CASE("in bfloat16 a layer is the plain one of rounded factors", "[models][f
   }
 }
 
+TEST_CASE("a layer with an activation refuses to keep its sums unrounded", "[models][fused]") {
+  const Layer layer({2, 4}, 3, true);
+  CHECK_THROWS(fused_linear(layer.x, layer.weight, layer.bias, Activation::relu, Result::float32));
+}
+
 TEST_CASE("in bfloat16 gradients of gradients are there, too", "[models][fused]") {
   const Layer layer({6, 9}, 11, true);
   const auto penalty = [&](bool reduced) {

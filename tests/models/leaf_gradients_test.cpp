@@ -52,6 +52,19 @@ TEST_CASE("a leaf that layers and autograd add to has the sum of both", "[models
   }
 }
 
+TEST_CASE("the gradient of a leaf that was frozen at first starts at zero, too", "[models][leaf_gradients]") {
+  std::vector<Tensor> leaves = stale_leaves();
+  leaves[0].set_requires_grad(false);
+  LeafGradients gradients(leaves);
+  leaves[0].set_requires_grad(true);
+  for (int update = 0; update < 2; ++update) {
+    gradients.start();
+    (5 * leaves[0]).sum().backward();
+    gradients.finish();
+    CHECK(leaves[0].grad().equal(torch::full({4, 4}, 5.0)));
+  }
+}
+
 TEST_CASE("without a start gradients are added to what is there", "[models][leaf_gradients]") {
   const std::vector<Tensor> leaves = stale_leaves();
   LeafGradients gradients(leaves);
