@@ -6,16 +6,14 @@
 #include <span>
 #include <vector>
 
+#include "trainers/timing.h"
+
 namespace genzoo {
 
 /// What a step took with a number of shards.
 struct ShardsTime {
   int64_t shards = 1;
-  std::vector<double> seconds;  ///< a step, of each round; not empty
-
-  double median() const;
-  double min() const;
-  double max() const;
+  Timing rounds;  ///< seconds a step, of each round; not empty
 };
 
 /// A number of shards for a config.

@@ -10,6 +10,7 @@
 
 #include "core/kernels/kernels.h"
 #include "core/workers.h"
+#include "models/gradients_of_gradients.h"
 #include "models/leaf_gradients.h"
 
 namespace genzoo {
@@ -128,16 +129,9 @@ class FusedBatchNorm final : public torch::autograd::Function<FusedBatchNorm> {
     const double negative_slope = ctx->saved_data["negative_slope"].toDouble();
     variable_list results(5);
     if (at::GradMode::is_enabled()) {
-      std::vector<Tensor> wanted;
-      for (const Tensor& t : {given, weight, bias}) {
-        if (t.requires_grad()) wanted.push_back(t);
-      }
       const Tensor y = plain_batch_norm(given, weight, bias, ctx->saved_data["eps"].toDouble(), negative_slope).y;
-      const auto found = torch::autograd::grad({y}, wanted, {gradients[0]}, /*retain_graph=*/true,
-                                               /*create_graph=*/true);
-      for (size_t i = 0, next = 0; i < 3; ++i) {
-        if (saved[i].requires_grad()) results[i] = found[next++];
-      }
+      results = gradients_with_graph({y}, {gradients[0]}, {given, weight, bias});
+      results.resize(5);
       return results;
     }
     const Tensor x = with_channels_last(given), dy = with_channels_last(gradients[0]);
@@ -159,12 +153,8 @@ class FusedBatchNorm final : public torch::autograd::Function<FusedBatchNorm> {
     });
     const Tensor sum = pieces.first.sum(0), product = pieces.second.sum(0);
     const auto add = [&](size_t parameter, const Tensor& gradient) {
-      if (!ctx->needs_input_grad(parameter)) return;
-      if (auto* slot = LeafGradients::at(saved[parameter])) {
-        slot->zeroed().add_(gradient);
-      } else {
-        results[parameter] = gradient;
-      }
+      const Tensor place = LeafGradients::place(saved[parameter], ctx->needs_input_grad(parameter), results[parameter]);
+      if (place.defined()) place.add_(gradient);
     };
     add(1, product * saved[4]);
     add(2, sum);

@@ -7,10 +7,10 @@
 
 #include <algorithm>
 
-#include "core/bfloat16.h"
 #include "core/kernels/kernels.h"
 #include "core/workers.h"
 #include "models/fused_linear.h"
+#include "models/gradients_of_gradients.h"
 #include "models/linear_pass.h"
 
 namespace genzoo {
@@ -67,8 +67,7 @@ class LinearCrossEntropy final : public torch::autograd::Function<LinearCrossEnt
  public:
   static Tensor forward(AutogradContext* ctx, const Tensor& h, const Tensor& weight, const Tensor& target,
                         bool reduced) {
-    const Tensor rows = h.reshape({-1, h.size(-1)});
-    const Computed c = compute(reduced ? to_bfloat16(rows) : rows.contiguous(), weight, target.flatten().contiguous(),
+    const Computed c = compute(LinearPass::rows_of(h, reduced), weight, target.flatten().contiguous(),
                                /*with_gradient=*/true);
     ctx->save_for_backward({h, weight, target, c.gradient});
     return c.loss;
@@ -78,21 +77,14 @@ class LinearCrossEntropy final : public torch::autograd::Function<LinearCrossEnt
     const variable_list saved = ctx->get_saved_variables();
     const Tensor &h = saved[0], &weight = saved[1], &target = saved[2], &gradient = saved[3];
     const bool wants_h = ctx->needs_input_grad(0), wants_weight = ctx->needs_input_grad(1);
-    variable_list results(4);
     if (at::GradMode::is_enabled()) {
-      std::vector<Tensor> wanted;
-      for (const Tensor& t : {h, weight}) {
-        if (t.requires_grad()) wanted.push_back(t);
-      }
-      const auto found = torch::autograd::grad({plain_linear_cross_entropy(h, weight, target)}, wanted, gradients,
-                                               /*retain_graph=*/true, /*create_graph=*/true);
-      size_t next = 0;
-      if (h.requires_grad()) results[0] = found[next++];
-      if (weight.requires_grad()) results[1] = found[next++];
-      return results;
+      variable_list all = gradients_with_graph({plain_linear_cross_entropy(h, weight, target)}, gradients, {h, weight});
+      all.resize(4);
+      return all;
     }
+    variable_list results(4);
     const float scale = gradients[0].item<float>() / static_cast<float>(gradient.size(0));
-    const Tensor rows = LinearPass::factor(h.reshape({-1, h.size(-1)}).contiguous(), gradient);
+    const Tensor rows = LinearPass::rows_of(h, gradient.scalar_type() == torch::kBFloat16);
     if (wants_weight) results[1] = LinearPass::add_product(weight, gradient.t(), rows, scale);
     if (wants_h) {
       const Tensor dh = at::empty(rows.sizes(), weight.options().requires_grad(false));
@@ -122,10 +114,7 @@ Tensor linear_cross_entropy(const Tensor& h, const Tensor& weight, const Tensor&
                              : h.scalar_type() == torch::kFloat && !at::autocast::is_autocast_enabled(at::kCPU));
   if (!fits) return plain_linear_cross_entropy(h, weight, target);
   if (at::GradMode::is_enabled()) return LinearCrossEntropy::apply(h, weight, target, reduced);
-  const Tensor rows = h.reshape({-1, h.size(-1)});
-  return compute(reduced ? to_bfloat16(rows) : rows.contiguous(), weight, target.flatten().contiguous(),
-                 /*with_gradient=*/false)
-      .loss;
+  return compute(LinearPass::rows_of(h, reduced), weight, target.flatten().contiguous(), /*with_gradient=*/false).loss;
 }
 
 }  // namespace genzoo

@@ -114,12 +114,8 @@ class FusedLayerNorm final : public torch::autograd::Function<FusedLayerNorm> {
     } else if (at::GradMode::is_enabled()) {
       differentiable(s, weight, bias, ctx->saved_data["eps"].toDouble(), gradients[0], dsum, results);
     } else {
-      const auto place = [&](const Tensor& leaf, bool wanted, Tensor& result) {
-        if (!wanted) return Tensor();
-        if (auto* slot = LeafGradients::at(leaf)) return slot->zeroed();
-        return result = at::zeros_like(leaf);
-      };
-      const Tensor dweight = place(weight, wants_weight, results[2]), dbias = place(bias, wants_bias, results[3]);
+      const Tensor dweight = LeafGradients::place(weight, wants_weight, results[2]);
+      const Tensor dbias = LeafGradients::place(bias, wants_bias, results[3]);
       results[0] = compute_backward(gradients[0].contiguous(), dsum.defined() ? dsum.contiguous() : dsum, s, saved[1],
                                     saved[2], weight, dweight, dbias);
       if (updated) results[1] = results[0];

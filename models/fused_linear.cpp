@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/bfloat16.h"
+#include "models/gradients_of_gradients.h"
 #include "models/linear_pass.h"
 
 namespace genzoo {
@@ -38,8 +39,9 @@ class FusedLinear final : public torch::autograd::Function<FusedLinear> {
 
     const Tensor& kept = activation == Activation::relu ? saved[3] : saved[4];
     const auto rows = [&](const Tensor& t) { return t.defined() ? t.reshape({-1, weight.size(0)}).contiguous() : t; };
-    LinearPass::Gradients g = LinearPass::backward(rows(gradients[0]), rows_of(x, reduced), weight, bias, rows(kept),
-                                                   activation, {wants_x, wants_weight, wants_bias}, x.scalar_type());
+    LinearPass::Gradients g =
+        LinearPass::backward(rows(gradients[0]), LinearPass::rows_of(x, reduced), weight, bias, rows(kept), activation,
+                             {wants_x, wants_weight, wants_bias}, x.scalar_type());
     if (wants_x) g.x = g.x.view(x.sizes());
     return {g.x, g.weight, g.bias, Tensor(), Tensor(), Tensor()};
   }
@@ -52,35 +54,19 @@ class FusedLinear final : public torch::autograd::Function<FusedLinear> {
     std::vector<int64_t> size = x.sizes().vec();
     size.back() = weight.size(0);
     const Tensor y = at::empty(size, x.options().dtype(reduced && !float32_result ? torch::kBFloat16 : torch::kFloat));
-    const Tensor slope =
-        LinearPass::forward(y.view({-1, weight.size(0)}), rows_of(x, reduced), weight, bias, activation, with_slope);
+    const Tensor slope = LinearPass::forward(y.view({-1, weight.size(0)}), LinearPass::rows_of(x, reduced), weight,
+                                             bias, activation, with_slope);
     return {y, slope};
   }
 
  private:
-  /// (N, in), the factor of products.
-  static Tensor rows_of(const Tensor& x, bool reduced) {
-    const Tensor rows = x.reshape({-1, x.size(-1)});
-    return reduced ? to_bfloat16(rows) : rows.contiguous();
-  }
-
   /// Gradients that have gradients themselves.
   static torch::autograd::variable_list differentiable(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                                        Activation activation, bool reduced, const Tensor& dy) {
-    std::vector<Tensor> inputs{x, weight};
-    if (bias.defined()) inputs.push_back(bias);
-    std::vector<Tensor> wanted;
-    for (const Tensor& t : inputs) {
-      if (t.requires_grad()) wanted.push_back(t);
-    }
     const auto type = reduced ? torch::kBFloat16 : x.scalar_type();
     const Tensor y = plain_linear(x.to(type), weight.to(type), bias.defined() ? bias.to(type) : bias, activation);
-    const auto found = torch::autograd::grad({y.to(dy.scalar_type())}, wanted, {dy}, /*retain_graph=*/true,
-                                             /*create_graph=*/true);
-    torch::autograd::variable_list all(6);
-    for (size_t i = 0, next = 0; i < inputs.size(); ++i) {
-      if (inputs[i].requires_grad()) all[i] = found[next++];
-    }
+    torch::autograd::variable_list all = gradients_with_graph({y.to(dy.scalar_type())}, {dy}, {x, weight, bias});
+    all.resize(6);
     return all;
   }
 };

@@ -52,6 +52,13 @@ LeafGradients::Slot* LeafGradients::at(const Tensor& leaf) {
   return found == active->slots_.end() ? nullptr : found->second;
 }
 
+Tensor LeafGradients::place(const Tensor& leaf, bool wanted, Tensor& result) {
+  if (!wanted) return {};
+  if (Slot* slot = at(leaf)) return slot->zeroed();
+  result = torch::zeros_like(leaf, leaf.options().requires_grad(false));
+  return result;
+}
+
 LeafGradients::Scope::Scope(LeafGradients& gradients) : before_(std::exchange(active, &gradients)) {}
 LeafGradients::Scope::~Scope() { active = before_; }
 

@@ -59,6 +59,9 @@ class LeafGradients final {
 
   /// The slot of this leaf in this thread's innermost scope; nullptr if there is none: autograd is to add it up.
   static Slot* at(const Tensor& leaf);
+  /// What a layer adds this leaf's gradient to: the slot's, or zeros in `result`, which the layer returns to autograd;
+  /// undefined, when none is wanted.
+  static Tensor place(const Tensor& leaf, bool wanted, Tensor& result);
 
  private:
   struct Leaf {

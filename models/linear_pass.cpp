@@ -103,6 +103,11 @@ void LinearPass::multiply(const Tensor& a, const Tensor& b, const Tensor& c, flo
   }
 }
 
+Tensor LinearPass::rows_of(const Tensor& x, bool reduced) {
+  const Tensor rows = x.reshape({-1, x.size(-1)});
+  return reduced ? to_bfloat16(rows) : rows.contiguous();
+}
+
 Tensor LinearPass::factor(const Tensor& t, const Tensor& rows) { return is_reduced(rows) ? to_bfloat16(t) : t; }
 
 Tensor LinearPass::add_product(const Tensor& leaf, const Tensor& a, const Tensor& b, float alpha) {
@@ -148,12 +153,7 @@ LinearPass::Gradients LinearPass::backward(const Tensor& dy, const Tensor& x, co
                                            const Tensor& kept, Activation activation, Wanted wanted,
                                            torch::ScalarType x_type) {
   Gradients g;
-  Tensor bias_gradient;
-  if (wanted.bias) {
-    auto* slot = LeafGradients::at(bias);
-    if (!slot) g.bias = at::zeros_like(bias);
-    bias_gradient = slot ? slot->zeroed() : g.bias;
-  }
+  const Tensor bias_gradient = LeafGradients::place(bias, wanted.bias, g.bias);
   const Tensor dz = before_activation(dy, kept, bias_gradient, activation, x.scalar_type());
   if (wanted.weight) g.weight = add_product(weight, dz.t(), x);
   if (wanted.x) {

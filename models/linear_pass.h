@@ -59,6 +59,9 @@ struct LinearPass {
   /// c = alpha a b + beta c, c float32, a and b both float32 or both bfloat16 (M, K), (K, N).
   static void multiply(const Tensor& a, const Tensor& b, const Tensor& c, float alpha = 1, float beta = 0);
 
+  /// x (..., in) as rows (N, in) of products, rounded to bfloat16 if `reduced`.
+  static Tensor rows_of(const Tensor& x, bool reduced);
+
   /// t as a factor of products with `rows`: rounded to bfloat16 if they are.
   static Tensor factor(const Tensor& t, const Tensor& rows);
 

@@ -60,7 +60,7 @@ ExitCode measure(const Plan& plan, const Arguments& arguments, Tuned& tuned) {
                                         {"--no-limits", "--set", fmt::format("train.shards={}", time.shards)});
       if (ended.code != ExitCode::done) return ended.code;  // it has said why
       tuned.line = parse_json(ended.text, "bench");
-      time.seconds.push_back(1e-3 * tuned.line.at("ms_per_step").get<double>());
+      time.rounds.windows.push_back(1e-3 * tuned.line.at("ms_per_step").get<double>());
       tuned.others = std::max(tuned.others, tuned.line.at("other_cpu").get<double>());
     }
   }
@@ -83,13 +83,13 @@ Json json_of(const Plan& plan, const Tuned& tuned, const ShardsChoice& choice) {
   json["times"] = Json::array();
   for (const ShardsTime& time : tuned.times) {
     Json rounds = Json::array();
-    for (const double seconds : time.seconds) rounds.push_back(1e3 * seconds);
+    for (const double seconds : time.rounds.windows) rounds.push_back(1e3 * seconds);
     json["times"].push_back({{"shards", time.shards},
-                             {"ms_per_step", 1e3 * time.median()},
-                             {"ms_min", 1e3 * time.min()},
-                             {"ms_max", 1e3 * time.max()},
+                             {"ms_per_step", 1e3 * time.rounds.median()},
+                             {"ms_min", 1e3 * time.rounds.min()},
+                             {"ms_max", 1e3 * time.rounds.max()},
                              {"ms_of_rounds", rounds},
-                             {"speedup", tuned.times.front().median() / time.median()}});
+                             {"speedup", tuned.times.front().rounds.median() / time.rounds.median()}});
   }
   json["other_cpu"] = tuned.others;
   json["fastest"] = choice.fastest;
@@ -104,8 +104,9 @@ std::string describe(const Plan& plan, const Tuned& tuned, const ShardsChoice& c
   table.add({"shards", "ms/step (min to max)", "speed beside 1 shard"});
   for (const ShardsTime& time : tuned.times) {
     table.add({fmt::format("{}", time.shards),
-               fmt::format("{:.4g} ({:.4g} to {:.4g})", 1e3 * time.median(), 1e3 * time.min(), 1e3 * time.max()),
-               fmt::format("{:.2f}", tuned.times.front().median() / time.median())});
+               fmt::format("{:.4g} ({:.4g} to {:.4g})", 1e3 * time.rounds.median(), 1e3 * time.rounds.min(),
+                           1e3 * time.rounds.max()),
+               fmt::format("{:.2f}", tuned.times.front().rounds.median() / time.rounds.median())});
   }
   const Json& line = tuned.line;
   std::string text = fmt::format("{}: batch {}, {}, threads {}; {}\n\n{}\n", line.at("workload").get<std::string>(),

@@ -8,6 +8,7 @@
 #include "core/kernels/kernels.h"
 #include "core/workers.h"
 #include "models/fused_linear.h"
+#include "models/gradients_of_gradients.h"
 #include "models/leaf_gradients.h"
 #include "models/linear_pass.h"
 
@@ -46,19 +47,6 @@ std::vector<LinearParameters> layers_of(at::ArrayRef<Tensor> parameters) {
   std::vector<LinearParameters> layers;
   for (size_t i = 0; i + 1 < parameters.size(); i += 2) layers.push_back({parameters[i], parameters[i + 1]});
   return layers;
-}
-
-/// Adds to a leaf's gradient, now or through autograd: update(gradient) does, whose zeros are written.
-template <class Update>
-Tensor add_gradient(const Tensor& leaf, bool wanted, const Update& update) {
-  if (!wanted) return {};
-  if (auto* slot = LeafGradients::at(leaf)) {
-    update(slot->zeroed());
-    return {};
-  }
-  const Tensor gradient = at::zeros_like(leaf);
-  update(gradient);
-  return gradient;
 }
 
 class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
@@ -139,9 +127,8 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
 
     variable_list results(kOthers + parameters.size());
     if (bounded) {
-      results.back() = add_gradient(whole_bound, wanted(parameters.size() - 1), [&](const Tensor& gradient) {
-        gradient.slice(0, changed, dims, 2).add_(dbound.sum(0));
-      });
+      const Tensor gradient = LeafGradients::place(whole_bound, wanted(parameters.size() - 1), results.back());
+      if (gradient.defined()) gradient.slice(0, changed, dims, 2).add_(dbound.sum(0));
     }
     // The last layer, of which only what changes was computed.
     const size_t last = layer_count - 1;
@@ -161,13 +148,14 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
       LinearPass::multiply(dscale.t(), hidden[last], part.scale, 1, beta);
       LinearPass::multiply(dtranslation.t(), hidden[last], part.translation, 1, beta);
     }
-    results[kOthers + 2 * last + 1] =
-        add_gradient(layers[last].bias, wanted(2 * last + 1), [&](const Tensor& gradient) {
-          const Tensor sums = draw.sum(0);
-          const ChangedRows part(gradient, changed);
-          part.scale.add_(sums.narrow(0, 0, count));
-          part.translation.add_(sums.narrow(0, count, count));
-        });
+    const Tensor bias_gradient =
+        LeafGradients::place(layers[last].bias, wanted(2 * last + 1), results[kOthers + 2 * last + 1]);
+    if (bias_gradient.defined()) {
+      const Tensor sums = draw.sum(0);
+      const ChangedRows part(bias_gradient, changed);
+      part.scale.add_(sums.narrow(0, 0, count));
+      part.translation.add_(sums.narrow(0, count, count));
+    }
     const ChangedRows weight(layers[last].weight, changed);
     const Tensor dlast = at::empty(hidden[last].sizes(), x.options());
     LinearPass::multiply(dscale, rounded(weight.scale), dlast);
@@ -192,17 +180,11 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
                                       at::ArrayRef<Tensor> parameters, const variable_list& gradients) {
     std::vector<Tensor> inputs{x};
     inputs.insert(inputs.end(), parameters.begin(), parameters.end());
-    std::vector<Tensor> wanted;
-    for (const Tensor& t : inputs) {
-      if (t.requires_grad()) wanted.push_back(t);
-    }
     const auto [y, log_det] = plain_coupling(x, mask, bounded ? parameters.back() : Tensor(), layers_of(of_layers));
-    const auto found = torch::autograd::grad({y, log_det}, wanted, gradients, /*retain_graph=*/true,
-                                             /*create_graph=*/true, /*allow_unused=*/true);
+    const std::vector<Tensor> found = gradients_with_graph({y, log_det}, gradients, inputs);
     variable_list results(kOthers + parameters.size());
-    for (size_t i = 0, next = 0; i < inputs.size(); ++i) {
-      if (inputs[i].requires_grad()) results[i == 0 ? 0 : kOthers - 1 + i] = found[next++];
-    }
+    results[0] = found[0];
+    std::copy(found.begin() + 1, found.end(), results.begin() + kOthers);
     return results;
   }
 };

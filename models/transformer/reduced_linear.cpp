@@ -72,7 +72,8 @@ void ReducedLinear::by_kernels(const Tensor& x, const Tensor& y, Activation acti
     } else {
       kernels().product_bfloat16(static_cast<const uint16_t*>(stored_.const_data_ptr()) + begin, product);
     }
-    if (activation == Activation::gelu) kernels().bias_gelu(product.y, nullptr, out, product.y, out, nullptr, rows, count);
+    if (activation == Activation::gelu)
+      kernels().bias_gelu(product.y, nullptr, out, product.y, out, nullptr, rows, count);
   });
   if (activation == Activation::relu) y.relu_();
 }

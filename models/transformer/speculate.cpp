@@ -53,7 +53,8 @@ TransformerImpl& TransformerImpl::require_draft(const Draft& draft) const {
 void TransformerImpl::speculate(TransformerImpl& draft, const Tensor& tokens, int64_t P, const GenerateOptions& options,
                                 Rng& rng) {
   Window window(*this, 1, P, options), ahead(draft, 1, P, options);
-  SpeculationCounts counts;
+  SpeculationCounts unwanted;
+  SpeculationCounts& counts = options.draft.counts ? *options.draft.counts : unwanted;
   const int64_t end = tokens.size(1);
   for (int64_t n = P; n < end;) {
     // Judging all of them gives one token more.
@@ -76,11 +77,6 @@ void TransformerImpl::speculate(TransformerImpl& draft, const Tensor& tokens, in
     counts.proposed += proposed;
     counts.accepted += accepted;
     counts.passes += 1;
-  }
-  if (SpeculationCounts* all = options.draft.counts) {
-    all->proposed += counts.proposed;
-    all->accepted += counts.accepted;
-    all->passes += counts.passes;
   }
 }
 

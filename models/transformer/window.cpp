@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace genzoo {
 
@@ -62,7 +63,7 @@ std::shared_ptr<const ReducedWeights> TransformerImpl::reduced_weights(WeightTyp
   auto made = std::make_shared<ReducedWeights>();
   made->type = type;
   made->blocks = blocks_.reduced(type);
-  made->head = ReducedLinear(head_ ? head_->weight : token_embedding_->weight, /*bias=*/{}, type);
+  made->head = ReducedLinear(output_weight(), /*bias=*/{}, type);
   if (!is_training()) {
     reduced_ = made;
     reduced_of_ = now;

@@ -86,8 +86,7 @@ TEST_CASE("the log-probability of bits and its slope are LibTorch's, for any log
       const Tensor slope = torch::empty_like(l), log_prob = torch::empty({rows});
       k->bernoulli(data(l), data(x), data(slope), data(log_prob), rows, columns);
       const Tensor wide = l.to(torch::kDouble), target = x.to(torch::kDouble);
-      const Tensor wanted =
-          -at::binary_cross_entropy_with_logits(wide, target, {}, {}, at::Reduction::None).sum(1);
+      const Tensor wanted = -at::binary_cross_entropy_with_logits(wide, target, {}, {}, at::Reduction::None).sum(1);
       CHECK(((log_prob - wanted).abs() / wanted.abs().clamp_min(1)).max().item<double>() < 1e-5);
       CHECK_THAT(slope, IsClose(target - wide.sigmoid(), 1e-6));
       const Tensor alone = torch::empty({rows});

@@ -2,6 +2,7 @@
 
 #include "core/random.h"
 #include "models/leaf_gradients.h"
+#include "tests/models/relative_error.h"
 #include "tests/support.h"
 
 namespace genzoo {
@@ -20,10 +21,6 @@ struct Norm {
   NormalizedBatch fused(double slope) const { return fused_batch_norm(x, weight, bias, 1e-5, slope); }
   NormalizedBatch plain(double slope) const { return plain_batch_norm(x, weight, bias, 1e-5, slope); }
 };
-
-double relative_error(const Tensor& got, const Tensor& wanted) {
-  return ((got - wanted).abs().max() / wanted.abs().max().clamp_min(1e-12)).item<double>();
-}
 
 constexpr double kSlopes[] = {0, 0.2, 1};
 

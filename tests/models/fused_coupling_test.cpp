@@ -3,6 +3,7 @@
 #include "core/bfloat16.h"
 #include "models/leaf_gradients.h"
 #include "models/realnvp/coupling.h"
+#include "tests/models/relative_error.h"
 #include "tests/support.h"
 #include "trainers/precision.h"
 
@@ -35,10 +36,6 @@ struct Layer {
   Transformed fused() const { return fused_coupling(x, changed, mask, bound, layers); }
   Transformed plain() const { return plain_coupling(x, mask, bound, layers); }
 };
-
-double relative_error(const Tensor& got, const Tensor& wanted) {
-  return ((got - wanted).abs().max() / wanted.abs().max().clamp_min(1e-12)).item<double>();
-}
 
 Tensor scalar(const Transformed& t) {
   const Tensor weights = stream(3).normal(t.y.sizes());

@@ -3,6 +3,7 @@
 #include "core/bfloat16.h"
 #include "core/random.h"
 #include "models/leaf_gradients.h"
+#include "tests/models/relative_error.h"
 #include "tests/support.h"
 #include "trainers/precision.h"
 
@@ -21,10 +22,6 @@ struct Output {
     target = (stream(3).uniform(leading) * static_cast<double>(classes)).to(torch::kLong).clamp_max(classes - 1);
   }
 };
-
-double relative_error(const Tensor& got, const Tensor& wanted) {
-  return ((got - wanted).abs().max() / wanted.abs().max().clamp_min(1e-12)).item<double>();
-}
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include "core/bfloat16.h"
 #include "core/random.h"
 #include "models/leaf_gradients.h"
+#include "tests/models/relative_error.h"
 #include "tests/support.h"
 #include "trainers/precision.h"
 
@@ -28,10 +29,6 @@ struct Norm {
   NormalizedSum fused() const { return fused_layer_norm(x, update, weight, bias, 1e-5); }
   NormalizedSum plain() const { return plain_layer_norm(x, update, weight, bias, 1e-5); }
 };
-
-double relative_error(const Tensor& got, const Tensor& wanted) {
-  return ((got - wanted).abs().max() / wanted.abs().max().clamp_min(1e-12)).item<double>();
-}
 
 /// A number that depends on the norm and on the sum, each in a way of its own.
 Tensor scalar(const NormalizedSum& made) {

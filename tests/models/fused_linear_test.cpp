@@ -3,6 +3,7 @@
 #include "core/bfloat16.h"
 #include "core/random.h"
 #include "models/leaf_gradients.h"
+#include "tests/models/relative_error.h"
 #include "tests/support.h"
 #include "trainers/precision.h"
 
@@ -26,11 +27,6 @@ struct Layer {
     return bias.defined() ? std::vector<Tensor>{x, weight, bias} : std::vector<Tensor>{x, weight};
   }
 };
-
-/// Largest difference in relation to the largest value.
-double relative_error(const Tensor& got, const Tensor& wanted) {
-  return ((got - wanted).abs().max() / wanted.abs().max().clamp_min(1e-12)).item<double>();
-}
 
 }  // namespace
 

@@ -42,4 +42,16 @@ inline Tensor random_tokens(at::IntArrayRef size, int64_t vocabulary = kVocabula
   return Rng::for_batch(3, Purpose::batch, 0).integers(vocabulary, size);
 }
 
+/// Checks that each of five texts is what it is alone, from its own stream, and that they are not all the same.
+inline void check_own_streams(Transformer& model, const GenerateOptions& options) {
+  const Tensor prompt = random_tokens({1, 3});
+  Rng five = Rng::for_rows(7, Purpose::sample, 0, 5);
+  const Tensor texts = model->generate(prompt.expand({5, -1}), options, five);
+  for (int64_t i = 0; i < 5; ++i) {
+    Rng one = Rng::for_rows(7, Purpose::sample, static_cast<uint64_t>(i), 1);
+    CHECK(model->generate(prompt, options, one).equal(texts.slice(0, i, i + 1)));
+  }
+  CHECK_FALSE(texts[0].equal(texts[1]));
+}
+
 }  // namespace genzoo

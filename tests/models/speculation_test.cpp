@@ -134,15 +134,7 @@ TEST_CASE("a model accepts all of its own proposals", "[models][transformer][spe
 
 TEST_CASE("a text drawn with a draft depends on its own stream only", "[models][transformer][speculation]") {
   Transformer model = sharp_model(small_transformer()), draft = other_model();
-  const Tensor prompt = random_tokens({1, 3});
-  const GenerateOptions options{.tokens = 20, .draft = {draft.ptr(), 3}};
-  Rng five = Rng::for_rows(7, Purpose::sample, 0, 5);
-  const Tensor texts = model->generate(prompt.expand({5, -1}), options, five);
-  for (int64_t i = 0; i < 5; ++i) {
-    Rng one = Rng::for_rows(7, Purpose::sample, static_cast<uint64_t>(i), 1);
-    CHECK(model->generate(prompt, options, one).equal(texts.slice(0, i, i + 1)));
-  }
-  CHECK_FALSE(texts[0].equal(texts[1]));
+  check_own_streams(model, {.tokens = 20, .draft = {draft.ptr(), 3}});
 }
 
 TEST_CASE("several tokens after cached ones see what they would in the whole text", "[models][transformer]") {

@@ -68,15 +68,7 @@ TEST_CASE("past the context, generation goes on from the later half of it", "[mo
 
 TEST_CASE("a generated text depends on its own stream only", "[models][transformer]") {
   Transformer model = sharp_model(small_transformer());
-  const Tensor prompt = random_tokens({1, 3});
-  const GenerateOptions options{.tokens = 20};
-  Rng five = Rng::for_rows(7, Purpose::sample, 0, 5);
-  const Tensor texts = model->generate(prompt.expand({5, -1}), options, five);
-  for (int64_t i = 0; i < 5; ++i) {
-    Rng one = Rng::for_rows(7, Purpose::sample, static_cast<uint64_t>(i), 1);
-    CHECK(model->generate(prompt, options, one).equal(texts.slice(0, i, i + 1)));
-  }
-  CHECK_FALSE(texts[0].equal(texts[1]));
+  check_own_streams(model, {.tokens = 20});
 }
 
 TEST_CASE("generated tokens have the model's frequencies", "[models][transformer]") {
