@@ -44,7 +44,7 @@ IN_JAX = {"vae_mlp", "realnvp_tab", "realnvp_784", "gpt_char_cpu", "gpt_char_384
 OTHERS_ALLOWED = 0.04   # of the machine, to other processes
 REPEATS = 2             # of a run that others disturbed
 PROMISING = 1.3         # a mode this many times slower than the fastest is not looked into further
-RUN_OFF = 1.05          # those within this factor of the fastest are measured once more, longer
+RUN_OFF = 1.05          # those within this factor of the fastest are measured again, in turn
 RUN_SECONDS = 600       # a program is given up after
 LOSS_MARGIN = 0.05      # by how much losses may differ, beyond their spread over seeds
 
@@ -278,9 +278,12 @@ class Search:
         close = [rival for rival in others if self.known(rival) <= RUN_OFF * self.known(best)][:2]
         if not close:
             return best
-        again = {rival: measure(rival, self.workload, self.seconds, self.log, phase="run-off")["ms_per_step"]
-                 for rival in [best, *close]}
-        return min(again, key=again.__getitem__)
+        # In turn, since a machine that is shared may be slower for a minute than for the next.
+        again: dict[Rival, list[float]] = {rival: [] for rival in [best, *close]}
+        for _ in range(3):
+            for rival, times in again.items():
+                times.append(measure(rival, self.workload, self.seconds / 2, self.log, phase="run-off")["ms_per_step"])
+        return min(again, key=lambda rival: statistics.median(again[rival]))
 
 
 # The duel.
