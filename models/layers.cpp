@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "models/fused_batch_norm.h"
+#include "models/fused_convolution.h"
 #include "models/fused_embedding.h"
 
 namespace genzoo {
@@ -21,6 +22,11 @@ Tensor uniform_fan_in(at::IntArrayRef size, int64_t fan_in, Rng& init) {
 /// contiguous() sees no difference where there is one channel, and LibTorch goes by the strides.
 Tensor channels_last(const Tensor& kernel) {
   return at::empty(kernel.sizes(), kernel.options().memory_format(at::MemoryFormat::ChannelsLast)).copy_(kernel);
+}
+
+/// Whether a convolution leads to an image of half the size, and its transpose to one of twice the size.
+bool halves(const ConvGeometry& geometry) {
+  return geometry.kernel == 4 && geometry.stride == 2 && geometry.padding == 1;
 }
 
 }  // namespace
@@ -52,6 +58,7 @@ Conv2dImpl::Conv2dImpl(int64_t in, int64_t out, const ConvGeometry& geometry, Rn
 }
 
 Tensor Conv2dImpl::forward(const Tensor& x) {
+  if (halves(geometry_)) return fused_convolution(x, weight, bias, Direction::to_coarse, activation_.slope);
   return activation_.applied_in_place(at::conv2d(x, weight, bias, geometry_.stride, geometry_.padding));
 }
 
@@ -65,6 +72,7 @@ ConvTranspose2dImpl::ConvTranspose2dImpl(int64_t in, int64_t out, const ConvGeom
 }
 
 Tensor ConvTranspose2dImpl::forward(const Tensor& x) {
+  if (halves(geometry_)) return fused_convolution(x, weight, bias, Direction::to_fine, activation_.slope);
   return activation_.applied_in_place(at::conv_transpose2d(x, weight, bias, geometry_.stride, geometry_.padding));
 }
 

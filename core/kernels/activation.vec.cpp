@@ -113,6 +113,29 @@ void slope_backward(float* dz, const float* dy, const float* slope, float* bias_
                     int64_t columns) {
   backward_rows(dz, dy, slope, bias_gradient, stride, rows, columns, times);
 }
+void leaky_backward(float* dz, const float* dy, const float* y, float negative_slope, float* sums, int64_t rows,
+                    int64_t channels) {
+  const Vec slope(negative_slope), zero(0.0F);
+  if (channels == 1) {
+    float sum = 0;
+    for (int64_t r = 0; r < rows; ++r) {
+      dz[r] = y[r] > 0 ? dy[r] : dy[r] * negative_slope;
+      sum += dz[r];
+    }
+    if (sums) sums[0] += sum;
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    by_vectors(channels, [&](int64_t c, int count) {
+      const int64_t at = r * channels + c;
+      const Vec d = load(dy + at, count);
+      const Vec before = Vec::blendv(d * slope, d, load(y + at, count) > zero);
+      store(before, dz + at, count);
+      if (sums) store(load(sums + c, count) + before, sums + c, count);
+    });
+  }
+}
+
 void add_columns(float* sums, const float* x, int64_t stride, int64_t rows, int64_t columns) {
   column_sums(sums, x, /*rounded=*/nullptr, stride, rows, columns);
 }

@@ -53,6 +53,57 @@ struct ChannelMap {
   float negative_slope;
 };
 
+/// Matrices in blocks of this many columns, one block behind the other: element (r, c) of (R, C) stands at
+/// [c / kBlock][r][c % kBlock] of (C / kBlock, R, kBlock). Products that read whole vectors need no other packing.
+constexpr int64_t kBlock = 16;
+
+/// Two images between which a convolution with a 4x4 kernel, stride 2 and padding 1 leads, channels last: (rows,
+/// columns, channels). The coarse one has half the fine one's rows and columns, rounded down.
+struct HalvedImage {
+  int64_t fine_rows, fine_columns, fine_channels;
+  int64_t rows, columns, channels;  ///< of the coarse one
+};
+
+/// A convolution between such images as `points` products of matrices in blocks: with rows that stand for places and
+/// `depth` columns for a patch of the fine image, (rows, depth) (depth, channels) -> (rows, channels).
+///
+/// Everything between images and matrices is linear, and each step comes with its adjoint: products of coarse matrices
+/// with the transposed weights lead back to the fine image, which is the gradient of the one direction and the forward
+/// pass of the other.
+struct LoweredConvolution {
+  static constexpr int kPoints = 9;  ///< at most
+  /// Where an image's rows begin in the first block of each point's matrix, and how far the blocks are apart.
+  struct Rows {
+    float* values[kPoints];
+    int64_t block[kPoints];
+  };
+
+  int points;
+  /// How many rows an image has at a point.
+  int64_t (*rows)(int point, int64_t coarse_rows, int64_t coarse_columns);
+  int64_t (*depth)(int64_t fine_channels);
+
+  void (*from_fine)(const float* x, const HalvedImage& image, const Rows& rows);
+  void (*from_coarse)(const float* x, const HalvedImage& image, const Rows& rows);
+  /// y = leaky(what the rows stand for + bias), where leaky(z) = z above 0 and negative_slope z below; bias may be
+  /// nullptr.
+  void (*to_fine)(const Rows& rows, const float* bias, float negative_slope, float* y, const HalvedImage& image);
+  void (*to_coarse)(const Rows& rows, const float* bias, float negative_slope, float* y, const HalvedImage& image);
+
+  // Weights (channels, 4, 4, fine_channels). In these the blocks first ... last - 1 are meant: of all points.
+
+  /// The right factors of the products to coarse: for each point (depth, channels) in blocks.
+  void (*weights_to_coarse)(const float* w, int64_t fine_channels, int64_t channels, float* factors, int64_t first,
+                            int64_t last);
+  /// And to fine: for each point (channels, depth) in blocks.
+  void (*weights_to_fine)(const float* w, int64_t fine_channels, int64_t channels, float* factors, int64_t first,
+                          int64_t last);
+  /// w = beta w + the weights' gradient from that of the factors to fine, which is the sum of `parts` that begin
+  /// `stride` apart.
+  void (*weight_gradient)(const float* factors, int64_t parts, int64_t stride, int64_t fine_channels, int64_t channels,
+                          float beta, float* w, int64_t first, int64_t last);
+};
+
 /// The loops of one instruction set.
 struct Kernels {
   const char* name;  ///< "avx512", "avx2", "plain"
@@ -180,6 +231,27 @@ struct Kernels {
 
   /// Writes y of a head, and spoils `weights`.
   void (*attend)(const CachedAttention& head);
+
+  // Products of matrices in blocks (kBlock) that stay in cache, as fast as this processor multiplies; depth and columns
+  // are multiples of kBlock. Every sum runs over the depth in one order: who cuts rows or columns gets the same bits.
+
+  /// Whether they were written for this instruction set; else they only give the numbers.
+  bool has_block_products;
+  /// c (rows, columns) = a (rows, depth) b (depth, columns)
+  void (*multiply_blocks)(const float* a, const float* b, float* c, int64_t rows, int64_t depth, int64_t columns);
+  /// c (rows, columns) = a^T b, or, with add, += ; a (depth, rows), b (depth, columns), rows a multiple of kBlock,
+  /// depth not necessarily
+  void (*multiply_transposed_blocks)(const float* a, const float* b, float* c, int64_t rows, int64_t depth,
+                                     int64_t columns, bool add);
+
+  /// By minimal filtering, F(2x2, 2x2) on the four parities of the fine image: 9 products where there were 16. Fine
+  /// channels in blocks. Winograd (1980); Lavin & Gray (2016).
+  const LoweredConvolution* minimal_filtering;
+  /// By gathering the fine image's patches: one product, for fewer fine channels than a block has.
+  const LoweredConvolution* patches;
+  /// dz = dy where y > 0, else dy * negative_slope; sums (channels), unless nullptr, += the sums of dz's columns.
+  void (*leaky_backward)(float* dz, const float* dy, const float* y, float negative_slope, float* sums, int64_t rows,
+                         int64_t channels);
 };
 
 /// Those of this processor, or of ATEN_CPU_CAPABILITY (avx512, avx2, default) when that asks for fewer: LibTorch's own

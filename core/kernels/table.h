@@ -68,5 +68,11 @@ void couple_backward(const float* dy, const float* dlog_det, const float* x, con
 void product_bfloat16(const uint16_t* weight, const FewRows& product);
 void product_int8(const int8_t* weight, const float* scale, const FewRows& product);
 void attend(const CachedAttention& head);
+void multiply_blocks(const float* a, const float* b, float* c, int64_t rows, int64_t depth, int64_t columns);
+void multiply_transposed_blocks(const float* a, const float* b, float* c, int64_t rows, int64_t depth, int64_t columns,
+                                bool add);
+extern const LoweredConvolution kMinimalFiltering, kPatches;
+void leaky_backward(float* dz, const float* dy, const float* y, float negative_slope, float* sums, int64_t rows,
+                    int64_t channels);
 
 }  // namespace genzoo::GENZOO_KERNELS

@@ -47,6 +47,16 @@ extern const Kernels kTable = {
     .product_bfloat16 = product_bfloat16,
     .product_int8 = product_int8,
     .attend = attend,
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
+    .has_block_products = true,
+#else
+    .has_block_products = false,
+#endif
+    .multiply_blocks = multiply_blocks,
+    .multiply_transposed_blocks = multiply_transposed_blocks,
+    .minimal_filtering = &kMinimalFiltering,
+    .patches = &kPatches,
+    .leaky_backward = leaky_backward,
 };
 
 }  // namespace genzoo::GENZOO_KERNELS

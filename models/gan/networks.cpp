@@ -127,11 +127,12 @@ torch::nn::Sequential image_discriminator(const GANConfig& config, const DataSpe
     const bool normalize = level > 0 && normalizes_activations(norm);
     if (norm == Norm::spectral) {
       add(layers, name, SpectralConv2d(channels, out, kInitStd, config.bias, init));
+      add(layers, "relu" + std::to_string(side), leaky_relu());
     } else {
-      add(layers, name,
-          halving_convolution<Conv2d>(channels, out, /*bias=*/config.bias && !normalize, Leaky::none(), init));
+      const Leaky activation = normalize ? Leaky::none() : kLeaky;
+      add(layers, name, halving_convolution<Conv2d>(channels, out, config.bias && !normalize, activation, init));
+      if (normalize) add_norm_and_relu(layers, std::to_string(side), norm, out, init);
     }
-    add_norm_and_relu(layers, std::to_string(side), normalize ? norm : Norm::none, out, init);
     channels = out;
   }
   add(layers, "flatten", torch::nn::Flatten());

@@ -1,0 +1,143 @@
+#include "models/fused_convolution.h"
+
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/record_function.h>
+#include <torch/autograd.h>
+#include <torch/utils.h>
+
+#include "models/gradients_of_gradients.h"
+#include "models/leaf_gradients.h"
+
+namespace genzoo {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr auto kChannelsLast = at::MemoryFormat::ChannelsLast;
+
+/// The images on both sides of a layer.
+HalvedImage image_of(const Tensor& x, const Tensor& weight, Direction direction) {
+  const int64_t fine_channels = weight.size(1), channels = weight.size(0), rows = x.size(2), columns = x.size(3);
+  if (direction == Direction::to_coarse) return {rows, columns, fine_channels, rows / 2, columns / 2, channels};
+  return {2 * rows, 2 * columns, fine_channels, rows, columns, channels};
+}
+
+/// Tells whoever counts the work of operators (genzoo estimates a step's) what a pass is worth; the first input is the
+/// number of its FLOPs.
+template <class F>
+void recorded(double flops, const F& pass) {
+  const c10::IValue worth(flops);
+  RECORD_FUNCTION("genzoo::convolution", c10::ArrayRef<const c10::IValue>(&worth, 1));
+  pass();
+}
+
+const float* at_or_null(const Tensor& t) { return t.defined() ? t.const_data_ptr<float>() : nullptr; }
+
+class FusedConvolution final : public torch::autograd::Function<FusedConvolution> {
+ public:
+  static Tensor forward(AutogradContext* ctx, const Tensor& given, const Tensor& weight,
+                        const std::optional<Tensor>& given_bias, int64_t direction, double negative_slope) {
+    const Tensor bias = given_bias.value_or(Tensor());
+    const Tensor x = given.contiguous(kChannelsLast);
+    const Tensor y = compute(x, weight, bias, static_cast<Direction>(direction), negative_slope);
+    ctx->save_for_backward({given, x.is_same(given) ? Tensor() : x, weight, bias, negative_slope == 1 ? Tensor() : y});
+    ctx->saved_data["direction"] = direction;
+    ctx->saved_data["negative_slope"] = negative_slope;
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
+    const variable_list saved = ctx->get_saved_variables();
+    const Tensor &given = saved[0], &weight = saved[2], &bias = saved[3];
+    const Tensor& x = saved[1].defined() ? saved[1] : given;
+    const auto direction = static_cast<Direction>(ctx->saved_data["direction"].toInt());
+    const double negative_slope = ctx->saved_data["negative_slope"].toDouble();
+    variable_list results(5);
+    if (at::GradMode::is_enabled()) {
+      const Tensor y = plain_convolution(given, weight, bias, direction, negative_slope);
+      results = gradients_with_graph({y}, {gradients[0]}, {given, weight, bias});
+      results.resize(5);
+      return results;
+    }
+    const Tensor dy = gradients[0].contiguous(kChannelsLast), kernel = weight.contiguous(kChannelsLast);
+    const bool wants_x = ctx->needs_input_grad(0), wants_weight = ctx->needs_input_grad(1);
+    ConvolutionPass::Gradients to{nullptr, nullptr, 0, nullptr};
+    if (wants_x) {
+      results[0] = at::empty_like(x, kChannelsLast);
+      to.x = results[0].mutable_data_ptr<float>();
+    }
+    if (wants_weight) {
+      auto* slot = LeafGradients::at(weight);
+      if (slot && !slot->memory().is_contiguous(kChannelsLast)) slot = nullptr;
+      if (!slot) results[1] = at::empty_like(kernel, kChannelsLast);
+      to.weight = (slot ? slot->memory() : results[1]).mutable_data_ptr<float>();
+      to.weight_share = slot ? slot->beta() : 0;
+    }
+    const bool wants_bias = bias.defined() && ctx->needs_input_grad(2);
+    const Tensor bias_gradient = LeafGradients::place(bias, wants_bias, results[2]);
+    if (wants_bias) to.bias = bias_gradient.mutable_data_ptr<float>();
+    const ConvolutionPass pass(image_of(x, weight, direction), x.size(0));
+    recorded(((wants_x ? 1 : 0) + (wants_weight ? 1 : 0)) * pass.flops(), [&] {
+      pass.backward(layer(kernel, bias, direction, negative_slope), x.const_data_ptr<float>(), at_or_null(saved[4]),
+                    dy.const_data_ptr<float>(), to);
+    });
+    return results;
+  }
+
+  /// x channels last.
+  static Tensor compute(const Tensor& x, const Tensor& weight, const Tensor& bias, Direction direction,
+                        double negative_slope) {
+    const HalvedImage image = image_of(x, weight, direction);
+    const bool coarse = direction == Direction::to_coarse;
+    const Tensor y = at::empty({x.size(0), coarse ? image.channels : image.fine_channels,
+                                coarse ? image.rows : image.fine_rows, coarse ? image.columns : image.fine_columns},
+                               x.options().requires_grad(false).memory_format(kChannelsLast));
+    const Tensor kernel = weight.contiguous(kChannelsLast);
+    const ConvolutionPass pass(image, x.size(0));
+    recorded(pass.flops(), [&] {
+      pass.forward(layer(kernel, bias, direction, negative_slope), x.const_data_ptr<float>(),
+                   y.mutable_data_ptr<float>());
+    });
+    return y;
+  }
+
+ private:
+  static ConvolutionPass::Layer layer(const Tensor& kernel, const Tensor& bias, Direction direction,
+                                      double negative_slope) {
+    return {direction, kernel.const_data_ptr<float>(), at_or_null(bias), static_cast<float>(negative_slope)};
+  }
+};
+
+bool fits(const Tensor& x, const Tensor& weight, const Tensor& bias, Direction direction) {
+  const auto is_float = [](const Tensor& t) { return t.is_cpu() && t.scalar_type() == torch::kFloat; };
+  if (!is_float(x) || !is_float(weight) || (bias.defined() && !is_float(bias)) || x.dim() != 4) return false;
+  if (x.numel() == 0 || at::autocast::is_autocast_enabled(at::kCPU)) return false;
+  const int64_t channels = direction == Direction::to_coarse ? weight.size(1) : weight.size(0);
+  if (weight.dim() != 4 || weight.size(2) != 4 || weight.size(3) != 4 || x.size(1) != channels) return false;
+  const HalvedImage image = image_of(x, weight, direction);
+  return image.rows > 0 && image.columns > 0 && ConvolutionPass::fits(image.fine_channels, image.channels);
+}
+
+}  // namespace
+
+Tensor plain_convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, Direction direction,
+                         double negative_slope) {
+  Tensor y = direction == Direction::to_coarse ? at::conv2d(x, weight, bias, /*stride=*/2, /*padding=*/1)
+                                               : at::conv_transpose2d(x, weight, bias, /*stride=*/2, /*padding=*/1);
+  if (negative_slope == 1) return y;
+  return negative_slope == 0 ? y.relu_() : at::leaky_relu_(y, negative_slope);
+}
+
+Tensor fused_convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, Direction direction,
+                         double negative_slope) {
+  if (!fits(x, weight, bias, direction)) return plain_convolution(x, weight, bias, direction, negative_slope);
+  if (!at::GradMode::is_enabled()) {
+    return FusedConvolution::compute(x.contiguous(kChannelsLast), weight, bias, direction, negative_slope);
+  }
+  return FusedConvolution::apply(x, weight, bias.defined() ? std::optional<Tensor>(bias) : std::nullopt,
+                                 static_cast<int64_t>(direction), negative_slope);
+}
+
+}  // namespace genzoo
