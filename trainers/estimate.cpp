@@ -66,6 +66,13 @@ class FlopMeter final {
     return 2.0 * static_cast<double>(w.numel()) * static_cast<double>(grid.size(0) * grid.size(2) * grid.size(3));
   }
 
+  /// Two products with the elements of all queries for every key, and five, for the scores are computed once more.
+  /// Those that causality spares count too, by convention.
+  static double attention(int64_t query_elements, int64_t keys, bool backward) {
+    const double products = 4.0 * static_cast<double>(query_elements) * static_cast<double>(keys);
+    return backward ? 2.5 * products : products;
+  }
+
   static double count(const at::RecordFunction& f) {
     const std::string_view name = f.name();
     const auto product = [&](size_t a, size_t b) {
@@ -99,6 +106,10 @@ class FlopMeter final {
       const auto asked = f.inputs()[10].toBoolList();
       return ((asked[0] ? 1.0 : 0.0) + (asked[1] ? 1.0 : 0.0)) * convolution(x, w, transposed, gradient);
     }
+    if (name == "genzoo::causal_attention" || name == "genzoo::causal_attention_backward") {  // of qkv (B, T, 3 C)
+      const Tensor qkv = tensor(f, 0);
+      return attention(qkv.numel() / 3, qkv.size(1), name.ends_with("backward"));
+    }
     const bool forward = name == "aten::_scaled_dot_product_flash_attention_for_cpu" ||
                          name == "aten::_scaled_dot_product_flash_attention" ||
                          name == "aten::_scaled_dot_product_efficient_attention";
@@ -108,8 +119,7 @@ class FlopMeter final {
     if (forward || backward) {
       const Tensor q = tensor(f, backward ? 1 : 0), k = tensor(f, backward ? 2 : 1);
       if (!q.defined() || !k.defined()) return 0;
-      const double products = 4.0 * static_cast<double>(q.numel()) * static_cast<double>(k.size(-2));
-      return backward ? 2.5 * products : products;  // the scores are computed once more
+      return attention(q.numel(), k.size(-2), backward);
     }
     return 0;
   }

@@ -46,6 +46,29 @@ struct CachedAttention {
   float* weights;  ///< room for `length` numbers
 };
 
+/// Causal attention of one head over all tokens of a text: y_t = sum over s of softmax_s(scale q_t k_s) v_s, s = 0 ...
+/// t. T is float or bfloat16; what is between is computed in float32.
+template <class T>
+struct CausalHead {
+  const T *q, *k, *v;  ///< (tokens, channels), rows `stride` apart
+  int64_t stride, tokens, channels;
+  float scale;
+  /// Of the angles by which each pair of channels (i, i + channels / 2) of q and k is turned first, (tokens, channels /
+  /// 2), channels even; or nullptr.
+  const float *cos, *sin;
+  T* y;  ///< (tokens, channels), rows `y_stride` apart
+  int64_t y_stride;
+  float* log_sums;  ///< (tokens): log of the sum over s of exp(scale q_t k_s)
+  float* scratch;   ///< room for causal_attention_scratch() numbers, at a multiple of 64 bytes
+};
+
+/// The gradients of its q, k and v from that of y; y and log_sums are those that were computed.
+template <class T>
+struct CausalHeadGradients {
+  const T* dy;      ///< laid out like y
+  T *dq, *dk, *dv;  ///< laid out like q
+};
+
 /// Of each channel, y = leaky(x scale + shift), where leaky(z) = z above 0 and negative_slope z below: 0 for ReLU, 1
 /// for the identity.
 struct ChannelMap {
@@ -252,6 +275,17 @@ struct Kernels {
   /// dz = dy where y > 0, else dy * negative_slope; sums (channels), unless nullptr, += the sums of dz's columns.
   void (*leaky_backward)(float* dz, const float* dy, const float* y, float negative_slope, float* sums, int64_t rows,
                          int64_t channels);
+
+  // Causal attention of whole texts, for training. Dao et al. (2022): no matrix of tokens by tokens is kept.
+
+  /// How many numbers a head's `scratch` holds, for the gradients too if they are wanted.
+  int64_t (*causal_attention_scratch)(int64_t tokens, int64_t channels, bool gradients);
+  /// Writes y and log_sums.
+  void (*causal_attention)(const CausalHead<float>& head);
+  void (*causal_attention_16)(const CausalHead<c10::BFloat16>& head);
+  void (*causal_attention_backward)(const CausalHead<float>& head, const CausalHeadGradients<float>& gradients);
+  void (*causal_attention_backward_16)(const CausalHead<c10::BFloat16>& head,
+                                       const CausalHeadGradients<c10::BFloat16>& gradients);
 };
 
 /// Those of this processor, or of ATEN_CPU_CAPABILITY (avx512, avx2, default) when that asks for fewer: LibTorch's own

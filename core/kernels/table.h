@@ -74,5 +74,11 @@ void multiply_transposed_blocks(const float* a, const float* b, float* c, int64_
 extern const LoweredConvolution kMinimalFiltering, kPatches;
 void leaky_backward(float* dz, const float* dy, const float* y, float negative_slope, float* sums, int64_t rows,
                     int64_t channels);
+int64_t causal_attention_scratch(int64_t tokens, int64_t channels, bool gradients);
+void causal_attention(const CausalHead<float>& head);
+void causal_attention_16(const CausalHead<c10::BFloat16>& head);
+void causal_attention_backward(const CausalHead<float>& head, const CausalHeadGradients<float>& gradients);
+void causal_attention_backward_16(const CausalHead<c10::BFloat16>& head,
+                                  const CausalHeadGradients<c10::BFloat16>& gradients);
 
 }  // namespace genzoo::GENZOO_KERNELS

@@ -57,6 +57,11 @@ extern const Kernels kTable = {
     .minimal_filtering = &kMinimalFiltering,
     .patches = &kPatches,
     .leaky_backward = leaky_backward,
+    .causal_attention_scratch = causal_attention_scratch,
+    .causal_attention = causal_attention,
+    .causal_attention_16 = causal_attention_16,
+    .causal_attention_backward = causal_attention_backward,
+    .causal_attention_backward_16 = causal_attention_backward_16,
 };
 
 }  // namespace genzoo::GENZOO_KERNELS

@@ -103,9 +103,13 @@ inline float total(const Vec& values) {
   return sum;
 }
 
-/// The lanes from `count` on become zero.
-inline Vec first_lanes(const Vec& values, int count) {
-  return count == Vec::size() ? values : Vec::set(Vec(0.0F), values, count);
+/// The first `count` lanes of `values`, the others of `rest`.
+inline Vec first_lanes(const Vec& values, int count, const Vec& rest = Vec(0.0F)) {
+#if defined(CPU_CAPABILITY_AVX512)
+  return Vec(_mm512_mask_mov_ps(rest, static_cast<__mmask16>((1U << count) - 1), values));
+#else
+  return count == Vec::size() ? values : Vec::set(rest, values, count);
+#endif
 }
 
 }  // namespace genzoo::GENZOO_KERNELS

@@ -12,6 +12,7 @@
 #include "core/bfloat16.h"
 #include "core/kernels/kernels.h"
 #include "core/workers.h"
+#include "models/transformer/fused_attention.h"
 
 namespace genzoo {
 namespace {
@@ -20,19 +21,6 @@ namespace {
 Tensor visible(const Tensor& q, const Tensor& k) {
   const int64_t T = q.size(2), S = k.size(2);
   return at::ones({T, S}, q.options().dtype(torch::kBool)).tril(S - T);
-}
-
-/// The same as LibTorch's attention, step by step: its own dropout would draw from the default generator.
-Tensor attend_with_dropout(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, const Dropout& dropout) {
-  const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(-1)));
-  Tensor scores = at::matmul(q, k.transpose(-2, -1)) * scale;  // (B, H, T, S)
-  if (causal) {
-    const Tensor future = visible(q, k).logical_not();
-    scores = scores.masked_fill(future, -std::numeric_limits<double>::infinity());
-  }
-  const auto softmax_dtype = q.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
-  const Tensor weights = dropout(scores.softmax(/*dim=*/-1, softmax_dtype));
-  return at::matmul(weights.to(v.scalar_type()), v);
 }
 
 /// Whether attend_cached() may stand in for attend().
@@ -88,8 +76,27 @@ torch::ScalarType attention_dtype(torch::ScalarType dtype, torch::Device device)
   return dtype == torch::kBFloat16 && has_bfloat16_products() ? dtype : torch::kFloat;
 }
 
+Tensor attend_by_steps(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, const Dropout& dropout) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(-1)));
+  Tensor scores = at::matmul(q, k.transpose(-2, -1)) * scale;  // (B, H, T, S)
+  if (causal) {
+    const Tensor future = visible(q, k).logical_not();
+    scores = scores.masked_fill(future, -std::numeric_limits<double>::infinity());
+  }
+  const auto softmax_dtype = q.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
+  const Tensor weights = dropout(scores.softmax(/*dim=*/-1, softmax_dtype));
+  return at::matmul(weights.to(v.scalar_type()), v);
+}
+
+Heads heads_of(const Tensor& qkv, int64_t n_head, const PositionTable& positions) {
+  const auto parts = qkv.view({qkv.size(0), qkv.size(1), 3, n_head, qkv.size(2) / (3 * n_head)}).unbind(/*dim=*/2);
+  return {rotate(parts[0], positions).transpose(1, 2), rotate(parts[1], positions).transpose(1, 2),
+          parts[2].transpose(1, 2)};
+}
+
 Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, const Dropout& dropout) {
-  if (dropout.active()) return attend_with_dropout(q, k, v, causal, dropout);
+  // LibTorch's own dropout would draw from the default generator.
+  if (dropout.active()) return attend_by_steps(q, k, v, causal, dropout);
   // Types are chosen here; autocast would lower them again.
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   const torch::ScalarType dtype = attention_dtype(q.scalar_type(), q.device());
@@ -114,22 +121,24 @@ void CausalSelfAttentionImpl::reduce_into(ReducedBlock& block, WeightType type) 
 
 Tensor CausalSelfAttentionImpl::forward(const Tensor& x, const PositionTable& positions, const Dropout& dropout,
                                         LayerCache* cache, const ReducedBlock* reduced) {
-  const int64_t B = x.size(0), T = x.size(1), C = x.size(2);
-  const auto qkv = (reduced ? reduced->qkv.forward(x) : qkv_->forward(x)).chunk(3, /*dim=*/-1);
-  const auto heads = [&](const Tensor& t) { return t.reshape({B, T, n_head_, C / n_head_}); };  // (B, T, H, D)
-  const Tensor q = rotate(heads(qkv[0]), positions).transpose(1, 2);                            // (B, H, T, D)
-  Tensor k = rotate(heads(qkv[1]), positions).transpose(1, 2);
-  Tensor v = heads(qkv[2]).transpose(1, 2);
-  if (cache) {
-    cache->append(k, v);
-    if (reduced && fits_kernel(q, *cache) && !dropout.active()) {
-      return reduced->projection.forward(attend_cached(q, *cache));
+  const int64_t T = x.size(1);
+  const Tensor qkv = reduced ? reduced->qkv.forward(x) : qkv_->forward(x);  // (B, T, 3 C)
+  Tensor y;                                                                 // (B, T, C)
+  if (!cache && !dropout.active()) {
+    y = fused_causal_attention(qkv, n_head_, positions);
+  } else {
+    Heads heads = heads_of(qkv, n_head_, positions);
+    if (cache) {
+      cache->append(heads.k, heads.v);
+      if (reduced && fits_kernel(heads.q, *cache) && !dropout.active()) {
+        return reduced->projection.forward(attend_cached(heads.q, *cache));
+      }
+      heads.k = cache->keys.narrow(/*dim=*/2, 0, cache->length);
+      heads.v = cache->values.narrow(/*dim=*/2, 0, cache->length);
     }
-    k = cache->keys.narrow(/*dim=*/2, 0, cache->length);
-    v = cache->values.narrow(/*dim=*/2, 0, cache->length);
+    // The last token sees all there are, itself included: alone, it needs no mask.
+    y = attend(heads.q, heads.k, heads.v, /*causal=*/T > 1, dropout).transpose(1, 2).flatten(/*start_dim=*/2);
   }
-  // The last token sees all there are, itself included: alone, it needs no mask.
-  const Tensor y = attend(q, k, v, /*causal=*/T > 1, dropout).transpose(1, 2).reshape({B, T, C});
   return dropout(reduced ? reduced->projection.forward(y)
                          : projection_->activated(y, Activation::none, Result::float32));
 }

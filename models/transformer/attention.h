@@ -40,10 +40,21 @@ struct LayerCache {
 /// run a scalar loop that is float32. Chosen by capability, never by timing, so that equal runs choose equally.
 torch::ScalarType attention_dtype(torch::ScalarType dtype, torch::Device device);
 
+/// Queries, keys and values of every head.
+struct Heads {
+  Tensor q, k, v;  ///< (B, H, T, D) each
+};
+
+/// qkv (B, T, 3 C), what CausalSelfAttention's first layer makes; queries and keys turned, if positions are rotary.
+Heads heads_of(const Tensor& qkv, int64_t n_head, const PositionTable& positions);
+
 /// softmax(q k^T / sqrt(D)) v: Vaswani et al. (2017), eq. (1). With `causal` the queries are those of the last T of S
 /// positions, and query t sees keys 0 ... S - T + t only.
 /// q (B, H, T, D), k and v (B, H, S, D) -> (B, H, T, D). Active dropout sets attention weights to zero.
 Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, const Dropout& dropout);
+
+/// The same step by step, with the matrix of all weights: gradients have gradients, and dropout draws from its stream.
+Tensor attend_by_steps(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, const Dropout& dropout);
 
 /// Multi-head causal self-attention. Vaswani et al. (2017), section 3.2.2.
 class CausalSelfAttentionImpl final : public torch::nn::Module {

@@ -128,9 +128,9 @@ const Guarded kGuarded[] = {
      Data::images8,
      "{realnvp: {architecture: flat, couplings: 4, hidden_dim: 16, normalization: none}}"},
     {"realnvp, images", {1652, 458}, Data::images8, "{realnvp: {scales: 2, couplings: 2, hidden_dim: 4, blocks: 1}}"},
-    {"transformer", {755, 118}, Data::text, kTransformer},
-    {"transformer, 2 shards", {1522, 232}, Data::text, kTransformer, 2},
-    {"pixel_transformer", {816, 131}, Data::images8, "{pixel_transformer: {n_layer: 2, n_head: 2, n_embd: 16}}"},
+    {"transformer", {548, 109}, Data::text, kTransformer},
+    {"transformer, 2 shards", {1108, 214}, Data::text, kTransformer, 2},
+    {"pixel_transformer", {609, 122}, Data::images8, "{pixel_transformer: {n_layer: 2, n_head: 2, n_embd: 16}}"},
     {"classifier", {330, 99}, Data::images8, "{classifier: {channels: [4, 8], feature_dim: 8}}"},
 };
 

@@ -52,7 +52,7 @@ TEST_CASE("the cost of nanoGPT's small model is that of its products and its att
   const double products = 3 * 2 * B * T * (12 * L * C * C + V * C);  // forward, and two gradients
   const double attention = (1 + 2.5) * 4 * B * T * T * C * L;
   INFO(cost.flops_per_step << " FLOPs counted, " << products + attention << " expected");
-  CHECK(relative_error(cost.flops_per_step, products + attention) < 0.05);
+  CHECK(relative_error(cost.flops_per_step, products + attention) < 1e-3);
 }
 
 TEST_CASE("the cost of convolutions is that of every weight at every place", "[trainers][estimate]") {
