@@ -49,6 +49,7 @@ void set_times(Benchmark& line, const Timing& timing, double items) {
 void measure_training(Benchmark& line, const ExperimentConfig& config, const Dataset& dataset, double seconds) {
   Trainer trainer(config, dataset, RunFolder(std::filesystem::path()));
   line.start_to_step = seconds_since_process_start();
+  line.start_memory = peak_memory().value_or(0);
   Tensor loss = trainer.update();
   line.loss_first = loss.item<double>();
   line.start_to_first = seconds_since_process_start();
@@ -89,6 +90,7 @@ void measure_generation(Benchmark& line, const ExperimentConfig& config, const D
   };
   const auto finish = [&] { text.to(torch::kCPU); };
   line.start_to_step = seconds_since_process_start();
+  line.start_memory = peak_memory().value_or(0);
   generate();
   finish();
   line.start_to_first = seconds_since_process_start();
@@ -151,7 +153,8 @@ Json Benchmark::to_json(const std::optional<MachineLimits>& limits) const {
   json["params"] = parameters;
   json["start_to_first_step_s"] = rounded(start_to_first, 1e2);
   json["start_to_step_s"] = rounded(start_to_step, 1e2);
-  json["peak_rss_mb"] = std::round(static_cast<double>(peak_memory) / (1 << 20));
+  json["peak_rss_mb"] = rounded(static_cast<double>(peak_memory) / (1 << 20), 1e2);
+  json["start_rss_mb"] = rounded(static_cast<double>(start_memory) / (1 << 20), 1e2);
   json["loss_first"] = loss_first ? Json(*loss_first) : Json();
   json["loss_last"] = loss_last ? Json(*loss_last) : Json();
   json["gflop_per_step"] = 1e-9 * flops;

@@ -4,6 +4,7 @@
 #include "evaluation/benchmark.h"
 #include "evaluation/machine_limits.h"
 #include "tools/output.h"
+#include "tools/scaling.h"
 #include "tools/table.h"
 #include "tools/trained_model.h"
 #include "tools/tune.h"
@@ -73,6 +74,15 @@ ExitCode run(const Arguments& arguments) {
     workloads.erase(workloads.begin());
     return tune_shards(workloads, arguments);
   }
+  if (!workloads.empty() && workloads[0] == "scaling") {
+    workloads.erase(workloads.begin());
+    return show_scaling(workloads, arguments);
+  }
+  for (const char* option : {"axis", "from", "out", "markdown"}) {
+    if (arguments.given(option)) {
+      throw UsageError(fmt::format("bench: --{} is of `genzoo bench scaling WORKLOAD...`; leave it out", option));
+    }
+  }
   if (workloads.empty()) workloads = all_workloads();
   for (const std::string& workload : workloads) config_of(workload);  // before the first is measured
   if (arguments.flag("json") && workloads.size() == 1) {
@@ -115,15 +125,27 @@ Verb bench_verb() {
       "\n"
       "`bench tune CONFIG...` measures a step with the batch in 1, 2, 4, ... shards, up to the number of threads, in\n"
       "turn, five rounds, each time in a process of its own, and prints the line to write in the config. More shards\n"
-      "are advised if they are faster in every round. They belong to the experiment: another number gives other bytes.",
+      "are advised if they are faster in every round. They belong to the experiment: another number gives other "
+      "bytes.\n"
+      "\n"
+      "`bench scaling WORKLOAD...` measures how cost grows: along each --axis, a key of the config with the values it "
+      "is\n"
+      "to take beside the config's others; without one the batch, from a fourth to four times, and the threads. Told "
+      "is\n"
+      "the cost of a sample or token, whether from any value to the next it grows more than its FLOPs by over 15 %\n"
+      "(a jump, if a second measurement agrees), and the powers by which cost and memory grow. --out draws it.",
       {{"precision", Takes::word, "float32|bfloat16", "overrides the config's"},
        {"weight-type", Takes::word, "float32|bfloat16|int8", "of decoding; without: by the precision"},
        {"seconds", Takes::number, "N", "measured time of each, and of each number of shards", "10", false, positive},
        {"threads", Takes::integer, "N", "0: all cores", "0", false, Range{0, 4096, false, false, "in [0, 4096]"}},
        {"device", Takes::text, "auto|cpu|cuda[:N]", "overrides the config's"},
        {"set", Takes::any_times, "KEY=VALUE", "overrides a key of the config, as train.batch_size=64"},
+       {"axis", Takes::any_times, "KEY=VALUE,VALUE,...", "of scaling: as model.transformer.n_layer=2,4,8"},
+       {"out", Takes::text, "FILE.svg", "of scaling: the figure to write"},
+       {"from", Takes::any_times, "FILE", "of scaling: lines that --json printed, shown again instead of measured"},
+       {"markdown", Takes::nothing, "", "of scaling: tables of Markdown"},
        {"no-limits", Takes::nothing, "", "without the machine's limits and the shares of them: two seconds less"},
-       {"json", Takes::nothing, "", "one line of JSON a workload"}},
+       {"json", Takes::nothing, "", "one line of JSON a workload, of scaling an axis"}},
       run};
 }
 

@@ -23,4 +23,18 @@ std::string Table::text() const {
   return text;
 }
 
+std::string Table::markdown() const {
+  std::string text;
+  for (const auto& row : rows_) {
+    text += "|";
+    for (const std::string& cell : row) text += " " + cell + " |";
+    text += "\n";
+    if (&row != &rows_.front()) continue;
+    text += "|";
+    for (size_t i = 0; i < row.size(); ++i) text += " --- |";
+    text += "\n";
+  }
+  return text;
+}
+
 }  // namespace genzoo

@@ -11,7 +11,8 @@ class Table final {
  public:
   void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
   bool empty() const { return rows_.empty(); }
-  std::string text() const;  ///< a line each, each with its newline
+  std::string text() const;      ///< a line each, each with its newline
+  std::string markdown() const;  ///< the same as a table of Markdown, the first row its head
 
  private:
   std::vector<std::vector<std::string>> rows_;

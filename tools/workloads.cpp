@@ -81,9 +81,11 @@ fs::path config_of(const std::string& workload) {
                                fmt::join(all_workloads(), ", ")));
 }
 
-ExperimentConfig read_workload(const std::string& workload, const Arguments& arguments) {
+ExperimentConfig read_workload(const std::string& workload, const Arguments& arguments,
+                               const std::vector<std::string>& more) {
   ConfigSource source = ConfigSource::from_file(config_of(workload));
   for (const std::string& set : arguments.all("set")) source.set(set);
+  for (const std::string& set : more) source.set(set);
   auto config = read_config<ExperimentConfig>(source);
   if (arguments.given("precision")) {
     config.train.precision = arguments.text("precision") == "bfloat16" ? Precision::bfloat16 : Precision::float32;

@@ -17,8 +17,9 @@ std::vector<std::string> all_workloads();
 /// The config of a workload's name, or of a path. Throws UsageError with the known names.
 std::filesystem::path config_of(const std::string& workload);
 
-/// The workload's experiment as --set, --precision, --threads and --device change it.
-ExperimentConfig read_workload(const std::string& workload, const Arguments& arguments);
+/// The workload's experiment as --set, --precision, --threads and --device change it, and `more` assignments do.
+ExperimentConfig read_workload(const std::string& workload, const Arguments& arguments,
+                               const std::vector<std::string>& more = {});
 
 /// How a measuring process ended, and what it printed: a line of JSON. Its errors went to stderr.
 struct Ended {

@@ -78,7 +78,7 @@ inline HtmlPage read_html(const std::string& html) {
     if (tag.attributes.contains("id") && ++page.ids[tag.attributes.at("id")] > 1) {
       page.mistakes.push_back("twice the id " + tag.attributes.at("id"));
     }
-    if (std::ranges::count(kVoid, tag.name)) continue;
+    if (std::ranges::count(kVoid, tag.name) || tag.attributes.contains("/")) continue;  // "/": <path .../>
     open.push_back(tag.name);
     if (tag.name == "script" || tag.name == "style") at = std::min(html.find("</" + tag.name, at), html.size());
   }
