@@ -82,6 +82,13 @@ Rng Rng::row(int64_t i) const {
   return Rng({streams_.at(static_cast<size_t>(i))}, /*per_row=*/true, device_);
 }
 
+Rng Rng::clone() const {
+  std::vector<at::Generator> streams;
+  streams.reserve(streams_.size());
+  for (const at::Generator& stream : streams_) streams.push_back(stream.clone());
+  return Rng(std::move(streams), per_row_, device_);
+}
+
 Tensor Rng::draw(at::IntArrayRef size, at::ScalarType dtype, const Fill& fill) {
   const at::NoGradGuard no_grad;
   if (!per_row_) {

@@ -74,6 +74,9 @@ class Rng final {
   /// a batch stream: that stream.
   Rng row(int64_t i) const;
 
+  /// Streams that draw from here on what these will draw, and leave these where they are.
+  Rng clone() const;
+
   int64_t rows() const { return static_cast<int64_t>(streams_.size()); }
   torch::Device device() const { return device_; }
 

@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "models/transformer/recompute.h"
+
 namespace genzoo {
 namespace {
 
@@ -52,7 +54,12 @@ BlockStack::BlockStack(torch::nn::Module& owner, const BlockConfig& config, Rng&
 Tensor BlockStack::forward(const Tensor& embedded, const PositionTable& positions, const Dropout& dropout,
                            std::vector<LayerCache>* caches, const std::vector<ReducedBlock>* reduced) {
   ResidualStream x(embedded);
+  const bool recompute = config_.recompute && at::GradMode::is_enabled() && !caches && !reduced;
   for (size_t i = 0; i < blocks_.size(); ++i) {
+    if (recompute) {
+      recomputed_forward(blocks_[i].ptr(), x, positions, dropout);
+      continue;
+    }
     blocks_[i]->forward(x, positions, dropout, caches ? &(*caches)[i] : nullptr, reduced ? &(*reduced)[i] : nullptr);
   }
   return x.normalized(*final_norm_);

@@ -21,9 +21,14 @@ namespace genzoo {
 struct BlockConfig {
   int64_t n_layer = 4;  ///< blocks in all: they set the size of each one's initial weights
   int64_t n_head = 4;
-  int64_t n_embd = 128;  ///< a multiple of n_head
-  bool bias = true;      ///< of linear layers and layer norms
+  int64_t n_embd = 128;    ///< a multiple of n_head
+  bool bias = true;        ///< of linear layers and layer norms
+  bool recompute = false;  ///< activations in the backward pass: models/transformer/recompute.h
 };
+
+inline constexpr const char* kRecomputeDoc =
+    "compute each block's activations again in the backward pass instead of keeping them: memory of one block instead "
+    "of all, for a third more compute";
 
 /// x + attention(norm(x)), then x + MLP(norm(x)); the MLP is C -> 4 C, GELU, 4 C -> C.
 class TransformerBlockImpl final : public torch::nn::Module {

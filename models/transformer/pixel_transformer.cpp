@@ -44,7 +44,7 @@ PixelTransformerImpl::PixelTransformerImpl(const PixelTransformerConfig& c, cons
       channel_embedding_(data.shape[0] > 1 ? register_module("channel_embedding",
                                                              Embedding(data.shape[0], c.n_embd, kGPT2InitStd, init))
                                            : Embedding(nullptr)),
-      blocks_(*this, {c.n_layer, c.n_head, c.n_embd, /*bias=*/true}, init),
+      blocks_(*this, {c.n_layer, c.n_head, c.n_embd, /*bias=*/true, c.recompute}, init),
       head_(register_module("head", gpt2_linear(c.n_embd, data.levels, /*with_bias=*/true, kGPT2InitStd, init))) {}
 
 Tensor PixelTransformerImpl::values(const Tensor& x) const {

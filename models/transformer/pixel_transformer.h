@@ -36,6 +36,7 @@ struct PixelTransformerConfig {
   int64_t n_head = 2;
   int64_t n_embd = 64;
   double dropout = 0.0;
+  bool recompute = false;
 
   void fields(Fields& f) {
     f("n_layer", n_layer, "blocks of attention and MLP", positive);
@@ -45,6 +46,7 @@ struct PixelTransformerConfig {
       "share of embeddings, attention weights and residual updates set to zero in training; above 0 attention's memory "
       "grows with the square of the pixels",
       fraction);
+    f("recompute", recompute, kRecomputeDoc);
     f.require(n_head > 0 && n_embd % n_head == 0, "n_embd", "'n_embd' must be a multiple of 'n_head'");
   }
 };

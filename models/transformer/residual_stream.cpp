@@ -5,8 +5,15 @@
 namespace genzoo {
 
 void ResidualStream::add(const Tensor& update) {
-  if (update_.defined()) sum_ = sum_ + update_;
+  settle();
   update_ = update;
+}
+
+bool ResidualStream::settle() {
+  if (!update_.defined()) return false;
+  sum_ = sum_ + update_;
+  update_ = Tensor();
+  return true;
 }
 
 Tensor ResidualStream::normalized(LayerNormImpl& norm) {

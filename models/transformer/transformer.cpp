@@ -41,7 +41,7 @@ TransformerImpl::TransformerImpl(const TransformerConfig& config, const DataSpec
           config.positions == Positions::learned
               ? register_module("position_embedding", Embedding(config.block_size, config.n_embd, kGPT2InitStd, init))
               : Embedding(nullptr)),
-      blocks_(*this, {config.n_layer, config.n_head, config.n_embd, config.bias}, init) {
+      blocks_(*this, {config.n_layer, config.n_head, config.n_embd, config.bias, config.recompute}, init) {
   if (!config.tie_weights) {
     head_ = register_module("head", gpt2_linear(config.n_embd, rows_, /*with_bias=*/false, kGPT2InitStd, init));
   }

@@ -39,6 +39,7 @@ struct TransformerConfig {
   Positions positions = Positions::learned;
   bool tie_weights = true;
   int64_t vocab_size = 0;
+  bool recompute = false;
 
   void fields(Fields& f) {
     f("n_layer", n_layer, "blocks of attention and MLP", positive);
@@ -55,6 +56,7 @@ struct TransformerConfig {
       "they "
       "fill up a matrix to a round or a pre-trained size",
       non_negative);
+    f("recompute", recompute, kRecomputeDoc);
     const bool divisible = n_head > 0 && n_embd % n_head == 0;
     f.require(divisible, "n_embd", "'n_embd' must be a multiple of 'n_head'");
     f.require(positions != Positions::rotary || !divisible || (n_embd / n_head) % 2 == 0, "n_embd",

@@ -128,6 +128,19 @@ TEST_CASE("a row's stream alone goes on where the rows together stand", "[core]"
   CHECK_FALSE(batch.uniform({2, 4}).equal(first));
 }
 
+TEST_CASE("a stream's clone draws what it will draw, and leaves it where it is", "[core]") {
+  for (const bool per_row : {false, true}) {
+    Rng rng = per_row ? row_streams(0, 3) : batch_stream();
+    rng.normal({3, 5});  // an odd number: half of a pair may be pending
+    const Rng kept = rng.clone();
+    Rng first = kept.clone(), second = kept.clone();
+    const Tensor drawn = first.normal({3, 5}), again = second.normal({3, 5});
+    CHECK(drawn.equal(again));
+    CHECK(rng.normal({3, 5}).equal(drawn));
+    CHECK_FALSE(rng.normal({3, 5}).equal(drawn));
+  }
+}
+
 TEST_CASE("normal and uniform draws have their distributions' moments", "[core]") {
   constexpr int64_t n = 200'000;  // standard error of a mean of unit variance: 0.0022
   for (const bool per_row : {false, true}) {
