@@ -91,6 +91,7 @@ Rng Rng::clone() const {
 
 Tensor Rng::draw(at::IntArrayRef size, at::ScalarType dtype, const Fill& fill) {
   const at::NoGradGuard no_grad;
+  if (tape_) return tape_->next(size, dtype, device_, fill);
   if (!per_row_) {
     Tensor drawn = at::empty(size, at::TensorOptions(device_).dtype(dtype));
     fill(drawn, streams_.front());
@@ -130,6 +131,7 @@ Tensor Rng::categorical(const Tensor& probabilities) {
     throw std::logic_error(
         fmt::format("core/random: categorical wants probabilities (B, K), got {} dimensions", probabilities.dim()));
   }
+  if (tape_) throw std::logic_error("core/random: classes are drawn on the CPU and cannot be on a tape");
   // Inverse of the cumulative distribution, in double: the first class whose cumulative probability exceeds u times
   // the total. On the CPU, whatever the device: CUDA's parallel cumulative sum is not deterministic, nor monotone in
   // its last bits. Classes of probability zero are excluded by name; a row without a candidate falls back on its most
@@ -144,7 +146,9 @@ Tensor Rng::categorical(const Tensor& probabilities) {
 }
 
 Tensor Rng::permutation(int64_t n) {
-  if (per_row_) throw std::logic_error("core/random: a permutation needs a batch stream; these are row streams");
+  if (per_row_ || tape_) {
+    throw std::logic_error("core/random: a permutation needs a batch stream; this is a tape or row streams");
+  }
   return at::randperm(n, streams_.front(), at::TensorOptions(device_).dtype(at::kLong)).to(torch::kCPU);
 }
 
@@ -156,6 +160,31 @@ Tensor Rng::dropout(const Tensor& x, double p) {
   // In place: the draw becomes the mask, 0 or 1, and then the scale.
   const Tensor mask = draw(x.sizes(), at::kFloat, fill_uniform).lt_(keep).mul_(1 / keep);
   return (x * mask).to(x.scalar_type());  // the scale in float: bfloat16 has no 1 / 0.9
+}
+
+Rng DrawTape::stream(torch::Device device) {
+  next_ = 0;
+  Rng rng({}, /*per_row=*/false, device);
+  rng.tape_ = this;
+  return rng;
+}
+
+Tensor DrawTape::next(at::IntArrayRef size, at::ScalarType dtype, torch::Device device, const Rng::Fill& fill) {
+  if (next_ == draws_.size()) draws_.push_back({at::empty(size, at::TensorOptions(device).dtype(dtype)), fill});
+  const Tensor& values = draws_[next_].values;
+  if (values.sizes() != size || values.scalar_type() != dtype) {
+    throw std::logic_error(
+        fmt::format("core/random: draw {} of a tape has another size or type than when it was noted", next_));
+  }
+  ++next_;
+  return values.detach();  // a tensor of its own, whatever is asked of it, over the same memory
+}
+
+void DrawTape::draw_anew(const Rng& stream) {
+  if (stream.per_row_ || stream.tape_) throw std::logic_error("core/random: a tape is drawn from a batch stream");
+  const at::NoGradGuard no_grad;
+  at::Generator generator = stream.streams_.front();
+  for (Draw& draw : draws_) draw.fill(draw.values, generator);
 }
 
 }  // namespace genzoo

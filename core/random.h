@@ -33,6 +33,8 @@ enum class Purpose : uint64_t {
 /// share a stream. splitmix64, Steele et al. (2014).
 uint64_t stream_key(uint64_t seed, Purpose purpose, uint64_t a, uint64_t b = 0);
 
+class DrawTape;
+
 /// Where a model's draws come from, always an argument.
 ///
 /// Two forms behind one interface. A batch stream draws a whole tensor at once: training. Row streams draw row i from
@@ -81,6 +83,7 @@ class Rng final {
   torch::Device device() const { return device_; }
 
  private:
+  friend class DrawTape;
   Rng(std::vector<at::Generator> streams, bool per_row, torch::Device device);
   using Fill = std::function<void(Tensor&, at::Generator&)>;
   Tensor draw(at::IntArrayRef size, at::ScalarType dtype, const Fill& fill);
@@ -88,6 +91,35 @@ class Rng final {
   std::vector<at::Generator> streams_;
   bool per_row_;
   torch::Device device_;
+  DrawTape* tape_ = nullptr;  ///< whose draws these are; it has no generator then
+};
+
+/// The draws of a batch stream as tensors that stay where they are, for work that is recorded once and then repeated on
+/// other numbers: what it draws is noted the first time, and drawn anew before each repetition.
+class DrawTape final {
+ public:
+  DrawTape() = default;
+  DrawTape(const DrawTape&) = delete;  // its streams refer to it
+  DrawTape& operator=(const DrawTape&) = delete;
+
+  /// A stream whose draws are the tape's tensors, from the first on; they hold what draw_anew() left there, new ones
+  /// nothing yet. It can do neither permutations nor classes. Drawing otherwise than the first time is a
+  /// std::logic_error.
+  Rng stream(torch::Device device);
+
+  /// Draws all that was asked for, in that order, from a batch stream: the bytes that the work would have drawn itself.
+  void draw_anew(const Rng& stream);
+
+ private:
+  friend class Rng;
+  Tensor next(at::IntArrayRef size, at::ScalarType dtype, torch::Device device, const Rng::Fill& fill);
+
+  struct Draw {
+    Tensor values;
+    Rng::Fill fill;
+  };
+  std::vector<Draw> draws_;
+  size_t next_ = 0;
 };
 
 }  // namespace genzoo

@@ -246,6 +246,35 @@ TEST_CASE("a stream refuses what it cannot draw", "[core]") {
   CHECK(row_streams(0, 0).normal({0, 2}).sizes() == torch::IntArrayRef({0, 2}));
 }
 
+TEST_CASE("a tape holds what its stream would draw, each time anew, in the same memory", "[core]") {
+  const auto draws = [](Rng& rng) {
+    return std::vector<Tensor>{rng.normal({3, 5}), rng.bernoulli(torch::full({40}, 0.3)), rng.integers(9, {7}),
+                               rng.dropout(torch::ones({20}), 0.5), rng.uniform_like(torch::ones({2}, torch::kDouble))};
+  };
+  DrawTape tape;
+  Rng first = tape.stream(torch::kCPU);
+  draws(first);  // notes what is asked for
+  void* memory = nullptr;
+  for (const uint64_t step : {3, 4, 3}) {
+    tape.draw_anew(batch_stream(step));
+    Rng taped = tape.stream(torch::kCPU), direct = batch_stream(step);
+    const auto got = draws(taped), wanted = draws(direct);
+    for (size_t i = 0; i < wanted.size(); ++i) CHECK(got[i].equal(wanted[i]));
+    if (memory) CHECK(got[0].data_ptr() == memory);
+    memory = got[0].data_ptr();
+  }
+}
+
+TEST_CASE("a tape refuses what it cannot hold", "[core]") {
+  DrawTape tape;
+  tape.stream(torch::kCPU).normal({3});
+  CHECK_THROWS_AS(tape.stream(torch::kCPU).normal({4}), std::logic_error);
+  CHECK_THROWS_AS(tape.stream(torch::kCPU).integers(2, {3}), std::logic_error);
+  CHECK_THROWS_AS(tape.stream(torch::kCPU).permutation(3), std::logic_error);
+  CHECK_THROWS_AS(tape.stream(torch::kCPU).categorical(torch::ones({1, 2})), std::logic_error);
+  CHECK_THROWS_AS(tape.draw_anew(row_streams(0, 3)), std::logic_error);
+}
+
 TEST_CASE("on a GPU streams are functions of their key too, and row streams draw the CPU's values", "[core][cuda]") {
   if (!torch::cuda::is_available()) SKIP("no CUDA device");
   const auto on_gpu = [](uint64_t step) { return Rng::for_batch(7, Purpose::loss, step, 0, torch::kCUDA); };
