@@ -23,6 +23,16 @@ int64_t padded(int64_t elements, int64_t element_size) {
 /// Whether the kernels can work on it; else LibTorch's operators do.
 bool for_kernels(const Tensor& t) { return t.is_cpu() && t.scalar_type() == torch::kFloat; }
 
+/// Where LibTorch's operators read a learning rate: as a number in the device's memory, which CUDA's kernels take as
+/// float32 without a wait. (On the CPU they read it as the number it is.) Undefined when the kernels update all groups.
+Tensor rate_for_operators(const std::vector<FlatParameters::Group>& groups, bool adam) {
+  for (const auto& group : groups) {
+    if (adam && for_kernels(group.values)) continue;
+    return torch::zeros({}, group.values.options().dtype(group.values.is_cpu() ? torch::kDouble : torch::kFloat));
+  }
+  return {};
+}
+
 /// Sum of the squares of all elements, in double. On the CPU over blocks of a fixed size added in order, so that the
 /// number of threads does not change its bits. ()
 Tensor sum_of_squares(const Tensor& t, Workers* workers) {
@@ -180,6 +190,7 @@ Optimizer::Optimizer(torch::nn::Module& module, const OptimizerConfig& config) :
   const auto& groups = parameters_.groups();
   step_count_ = torch::zeros(
       {}, groups.empty() ? torch::TensorOptions(torch::kFloat) : groups[0].values.options().dtype(torch::kFloat));
+  rate_on_device_ = rate_for_operators(groups, !std::holds_alternative<SGDConfig>(config_));
 }
 
 Tensor Optimizer::clip(double max_norm, Workers* workers) {
@@ -194,16 +205,17 @@ Tensor Optimizer::clip(double max_norm, Workers* workers) {
   return norm;
 }
 
-void Optimizer::adam_step(const FlatParameters::Group& group, const Moments& moments, double lr, double weight_decay,
+void Optimizer::adam_step(const FlatParameters::Group& group, const Moments& moments, double weight_decay,
                           const AdamConfig& config, Workers* workers) {
   if (!for_kernels(group.values)) {
     if (gradient_scale_ != 1.0) group.gradients.mul_(gradient_scale_);
-    at::_fused_adamw_({group.values}, {group.gradients}, {moments.first}, {moments.second}, {}, {step_count_}, lr,
-                      config.beta1, config.beta2, weight_decay, config.eps, /*amsgrad=*/false, /*maximize=*/false);
+    at::_fused_adamw_({group.values}, {group.gradients}, {moments.first}, {moments.second}, {}, {step_count_},
+                      rate_on_device_, config.beta1, config.beta2, weight_decay, config.eps, /*amsgrad=*/false,
+                      /*maximize=*/false);
     return;
   }
   const double steps = step_count_.item<double>();
-  const AdamStep step{.lr = static_cast<float>(lr),
+  const AdamStep step{.lr = static_cast<float>(rate_),
                       .beta1 = static_cast<float>(config.beta1),
                       .beta2 = static_cast<float>(config.beta2),
                       .eps = static_cast<float>(config.eps),
@@ -221,22 +233,33 @@ void Optimizer::adam_step(const FlatParameters::Group& group, const Moments& mom
 }
 
 void Optimizer::step(double lr, Workers* workers) {
+  set_rate(lr);
+  apply(workers);
+}
+
+void Optimizer::set_rate(double lr) {
+  const torch::NoGradGuard no_grad;
+  rate_ = lr;
+  if (rate_on_device_.defined()) rate_on_device_.fill_(lr);
+}
+
+void Optimizer::apply(Workers* workers) {
   const torch::NoGradGuard no_grad;
   step_count_.add_(1);
   for (size_t i = 0; i < moments_.size(); ++i) {
     const auto& group = parameters_.groups()[i];
     if (const auto* adamw = std::get_if<AdamWConfig>(&config_)) {
-      const AdamConfig adam{lr, adamw->beta1, adamw->beta2, adamw->eps};
-      adam_step(group, moments_[i], lr, group.decays ? adamw->weight_decay : 0.0, adam, workers);
+      const AdamConfig adam{adamw->lr, adamw->beta1, adamw->beta2, adamw->eps};
+      adam_step(group, moments_[i], group.decays ? adamw->weight_decay : 0.0, adam, workers);
     } else if (const auto* adam = std::get_if<AdamConfig>(&config_)) {
-      adam_step(group, moments_[i], lr, /*weight_decay=*/0.0, *adam, workers);
+      adam_step(group, moments_[i], /*weight_decay=*/0.0, *adam, workers);
     } else {
       const auto& sgd = std::get<SGDConfig>(config_);
       // The velocity begins at zero, so the first step (velocity = gradient) is the same sum as any other. Without
       // momentum the operator takes no velocity.
       at::_fused_sgd_({group.values}, {group.gradients},
                       sgd.momentum > 0 ? std::vector<Tensor>{moments_[i].first} : std::vector<Tensor>{},
-                      group.decays ? sgd.weight_decay : 0.0, sgd.momentum, lr,
+                      group.decays ? sgd.weight_decay : 0.0, sgd.momentum, rate_on_device_,
                       /*dampening=*/0.0, sgd.nesterov, /*maximize=*/false, /*is_first_step=*/false);
     }
   }

@@ -129,6 +129,11 @@ class Optimizer final {
   /// workers, if given.
   void step(double lr, Workers* workers = nullptr);
 
+  /// The two halves of step(). The rate also lies on the device, always at the same address: apply() recorded once can
+  /// be repeated at another rate.
+  void set_rate(double lr);
+  void apply(Workers* workers = nullptr);
+
   /// `<parameter>.exp_avg` and so on, and `step`. Views: copy before the next step if they must not change.
   NamedTensors state() const;
   /// Throws RunError naming every tensor that is missing, left over or of another shape.
@@ -139,13 +144,15 @@ class Optimizer final {
     Tensor first, second;  ///< like Group::values; SGD has no second
   };
   std::vector<std::pair<const char*, const Tensor*>> moment_names(const Moments& m) const;
-  void adam_step(const FlatParameters::Group& group, const Moments& moments, double lr, double weight_decay,
+  void adam_step(const FlatParameters::Group& group, const Moments& moments, double weight_decay,
                  const AdamConfig& config, Workers* workers);
 
   OptimizerConfig config_;
   FlatParameters parameters_;
   std::vector<Moments> moments_;
   Tensor step_count_;            ///< () float32, as the fused operators want it
+  double rate_ = 0.0;            ///< learning rate
+  Tensor rate_on_device_;        ///< () the same, for LibTorch's operators; undefined where the kernels update all
   double gradient_scale_ = 1.0;  ///< of the next step, where the kernels apply it
 };
 

@@ -99,6 +99,38 @@ TEST_CASE("the flat optimizers are LibTorch's", "[trainers][optimizer]") {
   }
 }
 
+TEST_CASE("LibTorch's operators read the rate that was set last", "[trainers][optimizer]") {
+  // Other than float32 on the CPU they update, as on a GPU, from a rate that lies in a tensor.
+  for (const bool sgd : {false, true}) {
+    Net ours = make_net(), theirs = make_net();
+    ours->to(torch::kDouble);
+    theirs->to(torch::kDouble);
+    Optimizer optimizer(*ours, sgd ? OptimizerConfig(SGDConfig{}) : OptimizerConfig(AdamConfig{}));
+    std::unique_ptr<torch::optim::Optimizer> reference;
+    if (sgd)
+      reference = std::make_unique<torch::optim::SGD>(theirs->parameters(), torch::optim::SGDOptions(1).momentum(0.9));
+    if (!sgd) reference = std::make_unique<torch::optim::Adam>(theirs->parameters(), torch::optim::AdamOptions(1));
+    for (int64_t step = 0; step < 5; ++step) {
+      const double rate = 1e-2 / static_cast<double>(step + 1);
+      for (Net* net : {&ours, &theirs}) {
+        Rng rng = Rng::for_batch(1, Purpose::batch, static_cast<uint64_t>(step));
+        if (net == &ours) optimizer.parameters().zero_gradients();
+        if (net == &theirs) reference->zero_grad();
+        (*net)->forward(rng.normal({16, 7}).to(torch::kDouble)).square().mean().backward();
+      }
+      optimizer.set_rate(rate);
+      optimizer.apply();
+      reference->param_groups()[0].options().set_lr(rate);
+      reference->step();
+    }
+    const auto a = ours->named_parameters(), b = theirs->named_parameters();
+    for (const auto& item : a) {
+      INFO(item.key());
+      CHECK_THAT(item.value().detach(), IsClose(b[item.key()].detach(), 1e-9));
+    }
+  }
+}
+
 TEST_CASE("flat parameters keep values, views and gradients together", "[trainers][optimizer]") {
   Net net = make_net(), before = make_net();
   FlatParameters flat(*net);
