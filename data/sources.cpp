@@ -20,6 +20,11 @@ Batch next_token_batch(const Tensor& windows) {
   return {tokens.narrow(/*dim=*/1, 0, context).contiguous(), tokens.narrow(/*dim=*/1, 1, context).contiguous()};
 }
 
+// Indices from the CPU on the device of the data, without a wait for it: from memory that it can read itself.
+Tensor indices_on(torch::Device device, const Tensor& indices) {
+  return device.is_cuda() ? indices.pin_memory().to(device, /*non_blocking=*/true) : indices.to(device);
+}
+
 // A window is context + 1 tokens.
 void check_context(const Dataset& dataset, Split split, int64_t context) {
   const int64_t tokens = dataset.count(split);
@@ -47,8 +52,8 @@ TrainingSource::TrainingSource(const Dataset& dataset, int64_t batch_size, int64
 
 Tensor TrainingSource::permutation(int64_t epoch) const {
   if (epoch != cached_epoch_) {
-    cached_permutation_ =
-        Rng::for_batch(seed_, Purpose::batch, static_cast<uint64_t>(epoch)).permutation(x_.size(0)).to(x_.device());
+    Rng rng = Rng::for_batch(seed_, Purpose::batch, static_cast<uint64_t>(epoch));
+    cached_permutation_ = indices_on(x_.device(), rng.permutation(x_.size(0)));
     cached_epoch_ = epoch;
   }
   return cached_permutation_;
@@ -76,10 +81,8 @@ Batch TrainingSource::batch(int64_t index) const {
 
 Batch TrainingSource::windows(int64_t index) const {
   Rng rng = Rng::for_batch(seed_, Purpose::batch, static_cast<uint64_t>(index));
-  Tensor starts = rng.integers(x_.size(0) - context_, {batch_size_, 1});
-  if (x_.is_cuda()) starts = starts.pin_memory();  // so that the copy does not wait for the device
-  const Tensor places = starts.to(x_.device(), /*non_blocking=*/true) +
-                        torch::arange(context_ + 1, x_.options().dtype(torch::kLong));  // (B, T + 1)
+  const Tensor starts = indices_on(x_.device(), rng.integers(x_.size(0) - context_, {batch_size_, 1}));
+  const Tensor places = starts + torch::arange(context_ + 1, x_.options().dtype(torch::kLong));  // (B, T + 1)
   return next_token_batch(x_.index_select(/*dim=*/0, places.flatten()).view(places.sizes()));
 }
 

@@ -190,14 +190,13 @@ class FusedBatchNorm final : public torch::autograd::Function<FusedBatchNorm> {
 
 NormalizedBatch plain_batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps,
                                  double negative_slope) {
-  Tensor y = at::batch_norm(x, weight, bias, /*running_mean=*/{}, /*running_var=*/{}, /*training=*/true,
-                            /*momentum=*/0, eps, /*cudnn_enabled=*/true);
+  // With momentum 1 the operator's running statistics become the batch's: no pass of our own for them.
+  const auto options = weight.options().requires_grad(false);
+  const Tensor mean = at::zeros({x.size(1)}, options), variance = at::ones({x.size(1)}, options);
+  Tensor y = at::batch_norm(x, weight, bias, mean, variance, /*training=*/true, /*momentum=*/1, eps,
+                            /*cudnn_enabled=*/true);
   if (negative_slope == 0) y = y.relu();
   if (negative_slope != 0 && negative_slope != 1) y = at::leaky_relu(y, negative_slope);
-  std::vector<int64_t> all_but_channels{0};
-  for (int64_t d = 2; d < x.dim(); ++d) all_but_channels.push_back(d);
-  const Tensor values = x.detach().to(weight.scalar_type());
-  const auto [variance, mean] = at::var_mean(values, all_but_channels, /*correction=*/at::Scalar(1));
   return {y, {mean, variance}};
 }
 

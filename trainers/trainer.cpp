@@ -167,7 +167,12 @@ void Trainer::validate(double seconds) {
   const EvalMode eval(*model_.module);
   std::optional<Ema::Swap> averaged;
   if (ema_) averaged.emplace(*ema_);
-  std::map<std::string, double> sums;
+  Terms sums;  // in double, on the device: it is waited for once, when they are read
+  const auto add = [&](const std::string& name, const Tensor& term, double share) {
+    const Tensor part = term.detach().to(torch::kDouble) * share;
+    const auto [place, is_new] = sums.try_emplace(name, part);
+    if (!is_new) place->second.add_(part);
+  };
   for (int64_t b = 0; b < validation_->batches(); ++b) {
     const Batch batch = validation_->batch(b);
     // The same noise every time: two validations differ by the weights alone.
@@ -176,20 +181,21 @@ void Trainer::validate(double seconds) {
     const Autocast autocast(device_, config_.train.precision);
     const Loss loss = model_.can.loss(batch, rng, kAfterTraining);
     const double share = static_cast<double>(batch.size()) / static_cast<double>(validation_->examples());
-    sums["loss"] += share * loss.total.item<double>();
+    add("loss", loss.total, share);
     for (const auto& [name, term] : loss.terms) {
-      if (name != "loss") sums[name] += share * term.item<double>();
+      if (name != "loss") add(name, term, share);
     }
   }
   LogLine line{.step = steps_done_,
                .split = Split::validation,
-               .loss = sums.at("loss"),
+               .loss = sums.at("loss").item<double>(),
                .terms = {},
                .lr = {},
                .items_per_s = {},
                .seconds = seconds};
-  sums.erase("loss");
-  line.terms = std::move(sums);
+  for (const auto& [name, sum] : sums) {
+    if (name != "loss") line.terms[name] = sum.item<double>();
+  }
   validation_loss_ = line.loss;
   for (auto& o : observers_) o->line(line);
 }

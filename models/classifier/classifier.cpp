@@ -45,7 +45,7 @@ ClassifierImpl::ClassifierImpl(const ClassifierConfig& config, const DataSpec& d
 }
 
 Tensor ClassifierImpl::features(const Tensor& x) {
-  Tensor h = x.to(torch::kFloat) * (2.0 / static_cast<double>(data_.levels - 1)) - 1.0;
+  Tensor h = x.to(head_->weight.scalar_type()) * (2.0 / static_cast<double>(data_.levels - 1)) - 1.0;
   for (size_t i = 0; i < convolutions_.size(); ++i) h = norms_[i](convolutions_[i](h));
   return hidden_norm_(hidden_(h.flatten(1)));  // (B, F)
 }
