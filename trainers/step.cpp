@@ -12,7 +12,8 @@ namespace {
 /// Adds `terms` / `parts` to `sum`.
 void add_share(Terms& sum, const Terms& terms, int64_t parts) {
   for (const auto& [name, value] : terms) {
-    const Tensor share = value.detach().to(torch::kFloat) / static_cast<double>(parts);
+    const Tensor whole = value.detach().to(torch::kFloat);
+    const Tensor share = parts == 1 ? whole : whole / static_cast<double>(parts);
     const auto [place, is_new] = sum.try_emplace(name, share);
     if (!is_new) place->second = place->second + share;
   }
