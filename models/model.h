@@ -107,6 +107,9 @@ struct Monitor {
 template <class M> concept HasLoss = requires(M& m, const Batch& b, Rng& rng, int64_t step) {
   { m.loss(b, rng, step) } -> std::same_as<Loss>; };
 
+/// The loss changes with the step, up to one from which it stays as it is.
+template <class M> concept HasChangingLoss = requires(M& m) { { m.loss_settles_at() } -> std::same_as<int64_t>; };
+
 /// Two players, each with a loss of its own; there is no single number to minimize.
 template <class M> concept HasAdversarialLoss = requires(M& m, const Batch& b, const Tensor& fake, int64_t n, Rng& rng) {
   { m.generate_fake(n, rng) } -> std::same_as<Tensor>;               // (n, ...) as the discriminator sees them
@@ -161,6 +164,7 @@ struct AdversarialGame {
 /// The abilities at run time, for trainers and tools. An empty function is an ability the model lacks.
 struct Abilities {
   std::function<Loss(const Batch&, Rng&, int64_t step)> loss;
+  int64_t loss_settles_at = 0;  ///< the step from which the loss does not depend on its number any more
   std::optional<AdversarialGame> game;
   std::function<Tensor(int64_t n, Rng&, const SampleOptions&)> sample;
   bool samples_have_mean = false;                                    ///< SampleOptions::mean means something
@@ -186,6 +190,7 @@ Abilities abilities_of(const std::shared_ptr<M>& m) {
   static_assert(HasLoss<M> != HasAdversarialLoss<M>, "a model has either loss(), or a loss for each of two players");
   Abilities a;
   if constexpr (HasLoss<M>) a.loss = [m](const Batch& b, Rng& rng, int64_t step) { return m->loss(b, rng, step); };
+  if constexpr (HasChangingLoss<M>) a.loss_settles_at = m->loss_settles_at();
   if constexpr (HasAdversarialLoss<M>) {
     a.game = AdversarialGame{
         [m](int64_t n, Rng& rng) { return m->generate_fake(n, rng); },

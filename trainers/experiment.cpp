@@ -83,6 +83,9 @@ void TrainConfig::fields(Fields& f) {
   f("keep", keep, "newest checkpoints kept; the best is never pruned", positive);
   f("validate_examples", validate_examples, "examples of a validation; 0: all", non_negative);
   f("deterministic", deterministic, "deterministic kernels only; matters on CUDA");
+  f("cuda_graph", cuda_graph,
+    "record an update once and launch it whole, where small models spend their time launching kernels; on CUDA only, "
+    "elsewhere without effect. New: nobody has run it on a GPU yet");
   f.require(is_power_of_two(shards), "shards", fmt::format("'shards' must be a power of two, not {}", shards));
   f.require(shards < 1 || batch_size % shards == 0, "shards",
             fmt::format("'batch_size' {} must be a multiple of 'shards' {}", batch_size, shards));

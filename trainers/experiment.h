@@ -57,6 +57,7 @@ struct TrainConfig {
   int64_t keep = 2;
   int64_t validate_examples = 2000;
   bool deterministic = true;
+  bool cuda_graph = false;
   void fields(Fields& f);
 };
 

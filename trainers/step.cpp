@@ -21,8 +21,8 @@ void add_share(Terms& sum, const Terms& terms, int64_t parts) {
 
 /// Clips if asked to, and updates. Puts the gradient's norm into the terms when it was computed anyway or is to be
 /// measured, and then also how far the weights moved; `player` stands before the names.
-void descend(Optimizer& optimizer, const StepConfig& config, int64_t step, bool measured, Workers* workers,
-             Terms& terms, const std::string& player = "") {
+void descend(Optimizer& optimizer, const StepConfig& config, const StepInputs& inputs, int64_t step, bool measured,
+             Workers* workers, Terms& terms, const std::string& player = "") {
   const torch::NoGradGuard no_grad;
   optimizer.parameters().finish_gradients();
   if (config.clip_norm > 0) {
@@ -32,7 +32,10 @@ void descend(Optimizer& optimizer, const StepConfig& config, int64_t step, bool 
   }
   std::vector<Tensor> before;
   if (measured) before = optimizer.parameters().copy_of_values();
-  optimizer.step(learning_rate(config.schedule, optimizer.base_lr(), step, config.steps), workers);
+  if (!inputs.rates_are_set) {
+    optimizer.set_rate(learning_rate(config.schedule, optimizer.base_lr(), step, config.steps));
+  }
+  optimizer.apply(workers);
   if (measured) terms[player + "update_ratio"] = optimizer.parameters().relative_change(before);
 }
 
@@ -64,22 +67,26 @@ class Frozen final {
 
 }  // namespace
 
+Rng loss_stream(const StepInputs& inputs, uint64_t seed, int64_t index, int64_t shard, torch::Device device) {
+  if (inputs.stream) return inputs.stream(index, shard, device);
+  return Rng::for_batch(seed, Purpose::loss, static_cast<uint64_t>(index), static_cast<uint64_t>(shard), device);
+}
+
 GradientStep::GradientStep(AnyModel& model, const OptimizerConfig& optimizer, StepConfig config)
     : config_(std::move(config)),
       optimizer_(*model.module, optimizer),
       shards_(model, config_.shards),
       learner_(shards_, optimizer_.parameters(), [](AnyModel& m) -> torch::nn::Module& { return *m.module; }) {}
 
-Terms GradientStep::update(const BatchSource& source, int64_t step, bool measured) {
+Terms GradientStep::update(const StepInputs& inputs, int64_t step, bool measured) {
   const OneThread serial(shards_.workers() != nullptr);
   optimizer_.parameters().start_gradients();
   Terms terms;
   for (int64_t micro = 0; micro < config_.accumulate; ++micro) {
     const int64_t index = step * config_.accumulate + micro;
-    const Batch batch = source(index);
+    const Batch batch = inputs.batch(index);
     const Terms part = shards_.accumulate(learner_, [&](int64_t shard, AnyModel& model) {
-      Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(index), static_cast<uint64_t>(shard),
-                               device_of(batch));
+      Rng rng = loss_stream(inputs, config_.seed, index, shard, device_of(batch));
       Loss loss;
       {
         const Autocast autocast(device_of(batch), config_.precision);
@@ -91,7 +98,7 @@ Terms GradientStep::update(const BatchSource& source, int64_t step, bool measure
     });
     add_share(terms, part, config_.accumulate);
   }
-  descend(optimizer_, config_, step, measured, shards_.workers(), terms);
+  descend(optimizer_, config_, inputs, step, measured, shards_.workers(), terms);
   return terms;
 }
 
@@ -111,7 +118,7 @@ AdversarialStep::AdversarialStep(AnyModel& model, const OptimizerConfig& generat
       discriminator_learner_(shards_, discriminator_.parameters(),
                              [](AnyModel& m) -> torch::nn::Module& { return *m.can.game->discriminator; }) {}
 
-Terms AdversarialStep::update(const BatchSource& source, int64_t step, bool measured) {
+Terms AdversarialStep::update(const StepInputs& inputs, int64_t step, bool measured) {
   const OneThread serial(shards_.workers() != nullptr);
   Terms terms;
   // Everything a shard needs again for the generator's turn: its fakes, with their graph, and its stream.
@@ -120,12 +127,11 @@ Terms AdversarialStep::update(const BatchSource& source, int64_t step, bool meas
   for (int64_t turn = 0; turn < n_critic_; ++turn) {
     const int64_t index = step * n_critic_ + turn;
     const bool last = turn + 1 == n_critic_;
-    const Batch batch = source(index);
+    const Batch batch = inputs.batch(index);
     discriminator_.parameters().start_gradients();
     Terms turn_terms = shards_.accumulate(discriminator_learner_, [&](int64_t shard, AnyModel& model) {
       const AdversarialGame& game = *model.can.game;
-      Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(index), static_cast<uint64_t>(shard),
-                               device_of(batch));
+      Rng rng = loss_stream(inputs, config_.seed, index, shard, device_of(batch));
       const Batch real = shard_of(batch, shard, config_.shards);
       Loss loss;
       {
@@ -143,7 +149,7 @@ Terms AdversarialStep::update(const BatchSource& source, int64_t step, bool meas
       loss.terms["discriminator_loss"] = loss.total.detach();
       return std::move(loss.terms);
     });
-    descend(discriminator_, config_, step, measured && last, shards_.workers(), turn_terms, "discriminator_");
+    descend(discriminator_, config_, inputs, step, measured && last, shards_.workers(), turn_terms, "discriminator_");
     if (last) add_share(terms, turn_terms, 1);
   }
 
@@ -151,8 +157,7 @@ Terms AdversarialStep::update(const BatchSource& source, int64_t step, bool meas
   const Frozen frozen(shards_.models());
   Terms turn_terms = shards_.accumulate(generator_learner_, [&](int64_t shard, AnyModel& model) {
     const Tensor& fake = fakes[static_cast<size_t>(shard)];
-    Rng rng = Rng::for_batch(config_.seed, Purpose::loss, static_cast<uint64_t>(step),
-                             static_cast<uint64_t>(config_.shards + shard), fake.device());
+    Rng rng = loss_stream(inputs, config_.seed, step, config_.shards + shard, fake.device());
     Loss loss;
     {
       const Autocast autocast(fake.device(), config_.precision);
@@ -162,7 +167,7 @@ Terms AdversarialStep::update(const BatchSource& source, int64_t step, bool meas
     loss.terms["generator_loss"] = loss.total.detach();
     return std::move(loss.terms);
   });
-  descend(generator_, config_, step, measured, shards_.workers(), turn_terms, "generator_");
+  descend(generator_, config_, inputs, step, measured, shards_.workers(), turn_terms, "generator_");
   add_share(terms, turn_terms, 1);
   terms["loss"] = terms.at("discriminator_loss") + terms.at("generator_loss");
   return terms;

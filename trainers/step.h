@@ -1,6 +1,7 @@
 #pragma once
 // How a batch becomes an update. There are two kinds, and the model's type chooses: one loss, or two players.
 
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
@@ -31,6 +32,22 @@ struct StepConfig {
 /// The training data: batch number `index`, a pure function.
 using BatchSource = std::function<Batch(int64_t index)>;
 
+/// All that is new in an update, its number aside. The batches, as a rule; whoever records updates to repeat them puts
+/// tensors of its own in the place of everything that changes.
+struct StepInputs {
+  template <std::invocable<int64_t> Source>
+  StepInputs(Source source) : batch(std::move(source)) {}  // a source of batches is enough
+
+  BatchSource batch;
+  /// The draws of a loss: of shard `shard` of batch `index`. Empty: those of the step's own seed.
+  std::function<Rng(int64_t index, int64_t shard, torch::Device device)> stream = {};
+  /// The optimizers were told their learning rates.
+  bool rates_are_set = false;
+};
+
+/// The stream that the inputs name, or the one of this seed.
+Rng loss_stream(const StepInputs& inputs, uint64_t seed, int64_t index, int64_t shard, torch::Device device);
+
 /// One optimization step: batches in, updated parameters and numbers for the log out. A step owns its optimizers. What
 /// it does is a pure function of the parameters, the optimizers' state and the step's number. It knows nothing of
 /// epochs, clocks, files or screens.
@@ -43,7 +60,7 @@ class Step {
   /// When it is `measured` there are also, of each optimizer, gradient_norm, before it is clipped (always there when it
   /// is), and update_ratio, |change of the weights| / |weights before it|: about 1e-3 is usual; two players' have their
   /// names before them. What is trained is the same.
-  virtual Terms update(const BatchSource& source, int64_t step, bool measured = false) = 0;
+  virtual Terms update(const StepInputs& inputs, int64_t step, bool measured = false) = 0;
 
   /// The optimizers by name ("" when there is one), for checkpoints.
   virtual std::vector<std::pair<std::string, Optimizer*>> optimizers() = 0;
@@ -57,7 +74,7 @@ class Step {
 class GradientStep final : public Step {
  public:
   GradientStep(AnyModel& model, const OptimizerConfig& optimizer, StepConfig config);
-  Terms update(const BatchSource& source, int64_t step, bool measured) override;
+  Terms update(const StepInputs& inputs, int64_t step, bool measured) override;
   std::vector<std::pair<std::string, Optimizer*>> optimizers() override { return {{"", &optimizer_}}; }
   double learning_rate_at(int64_t step) const override;
   int64_t batches_per_update() const override { return config_.accumulate; }
@@ -75,7 +92,7 @@ class AdversarialStep final : public Step {
  public:
   AdversarialStep(AnyModel& model, const OptimizerConfig& generator, const OptimizerConfig& discriminator,
                   StepConfig config);
-  Terms update(const BatchSource& source, int64_t step, bool measured) override;
+  Terms update(const StepInputs& inputs, int64_t step, bool measured) override;
   std::vector<std::pair<std::string, Optimizer*>> optimizers() override {
     return {{"generator", &generator_}, {"discriminator", &discriminator_}};
   }

@@ -162,7 +162,8 @@ ConfigChanges compare_configs(ExperimentConfig& run, ExperimentConfig& now) {
     const bool free = key.starts_with("train.every.") || key == "train.keep" ||
                       (key == "train.steps" && !depends_on_steps(now.train.schedule));
     if (was == is || free) return;
-    const bool computes_alike = key == "device" || key == "threads" || key == "train.shards";
+    const bool computes_alike =
+        key == "device" || key == "threads" || key == "train.shards" || key == "train.cuda_graph";
     auto& list = computes_alike ? changes.warned : changes.refused;
     list.push_back(fmt::format("{}: {} in the run, {} now", key, was, is));
   };

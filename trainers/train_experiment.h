@@ -38,7 +38,7 @@ TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& reque
 /// How a changed config stands to the run it resumes.
 struct ConfigChanges {
   std::vector<std::string> refused;  ///< "train.batch_size: 64 in the run, 128 now"
-  std::vector<std::string> warned;   ///< device, threads, shards: allowed, the bytes will differ
+  std::vector<std::string> warned;   ///< device, threads, shards, cuda_graph: allowed, the bytes may differ
 };
 ConfigChanges compare_configs(ExperimentConfig& run, ExperimentConfig& now);
 

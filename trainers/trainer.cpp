@@ -12,6 +12,7 @@
 #include "core/file.h"
 #include "core/signals.h"
 #include "models/registry.h"
+#include "trainers/cuda_graph.h"
 #include "trainers/monitoring.h"
 #include "trainers/samples.h"
 
@@ -56,6 +57,10 @@ Trainer::Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run)
   require_players(t, model_);
   step_ = make_step(model_, t.optimizer, player_optimizer(t.optimizers.generator, t.optimizer),
                     player_optimizer(t.optimizers.discriminator, t.optimizer), step_config(config_));
+  if (t.cuda_graph && device_.is_cuda()) {
+    step_ = std::make_unique<GraphedStep>(std::move(step_), step_config(config_), model_.can.loss_settles_at,
+                                          make_cuda_recorder(device_));
+  }
   if (t.ema) {
     torch::nn::Module& averaged = model_.can.game ? *model_.can.game->generator : *model_.module;
     ema_ = std::make_unique<Ema>(step_->optimizers()[0].second->parameters(), averaged, t.ema->halflife_images);
@@ -129,8 +134,8 @@ TrainOutcome Trainer::run() {
 
 Terms Trainer::advance(bool measured) {
   const int64_t examples = step_->batches_per_update() * config_.train.batch_size;
-  const BatchSource batches = [this](int64_t index) { return source_.batch(index); };
-  Terms terms = step_->update(batches, steps_done_, measured);
+  const StepInputs inputs([this](int64_t index) { return source_.batch(index); });
+  Terms terms = step_->update(inputs, steps_done_, measured);
   ++steps_done_;
   if (ema_) ema_->update(steps_done_ * examples, examples);
   return terms;

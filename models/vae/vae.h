@@ -76,6 +76,7 @@ class VAEImpl final : public torch::nn::Module {
 
   /// -E_q[log p(x|z)] + weight KL(q(z|x) || p(z)) with one draw of z, or minus the k-sample bound. Nats.
   Loss loss(const Batch& batch, Rng& rng, int64_t step);
+  int64_t loss_settles_at() const { return config_.kl_warmup_steps; }
 
   /// A lower bound of log p(x): of images the probability of the pixels, of vectors the density. k = 1: the ELBO with
   /// its KL in closed form; k > 1: the k-sample importance-weighted bound, tighter in the mean. (B), nats
@@ -108,7 +109,7 @@ class VAEImpl final : public torch::nn::Module {
 };
 TORCH_MODULE(VAE);
 
-static_assert(HasLoss<VAEImpl> && HasSample<VAEImpl> && HasLogProb<VAEImpl>);
+static_assert(HasLoss<VAEImpl> && HasChangingLoss<VAEImpl> && HasSample<VAEImpl> && HasLogProb<VAEImpl>);
 static_assert(HasEncode<VAEImpl> && HasDecode<VAEImpl> && HasReconstruct<VAEImpl> && HasMonitors<VAEImpl>);
 static_assert(!HasAdversarialLoss<VAEImpl> && !HasTokenLogProb<VAEImpl> && !HasGenerate<VAEImpl>);
 

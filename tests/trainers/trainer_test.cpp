@@ -221,7 +221,7 @@ TEST_CASE("which changes a resumed config may have", "[trainers][resume]") {
     CHECK(changes({allowed}).refused.empty());
     CHECK(changes({allowed}).warned.empty());
   }
-  for (const char* warned : {"threads=2", "train.shards=2", "device=cuda"}) {
+  for (const char* warned : {"threads=2", "train.shards=2", "device=cuda", "train.cuda_graph=true"}) {
     INFO(warned);
     CHECK(changes({warned}).refused.empty());
     CHECK(changes({warned}).warned.size() == 1);
