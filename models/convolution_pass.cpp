@@ -104,6 +104,8 @@ void ConvolutionPass::before_activation(const Work& work, const Group& group) co
   if (work.activated) {
     kernels_.leaky_backward(group.gradient.mutable_data_ptr<float>(), dy, work.activated + group.first * size,
                             work.slope_before, sums, rows, channels);
+  } else if (sums && channels == 1) {
+    *sums += static_cast<float>(kernels_.sum(dy, rows));
   } else if (sums) {
     kernels_.add_columns(sums, dy, channels, rows, channels);
   }

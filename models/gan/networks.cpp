@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "models/fused_convolution.h"
 #include "models/gan/gan.h"
 
 namespace genzoo::gan {
@@ -228,7 +229,7 @@ SpectralConv2dImpl::SpectralConv2dImpl(int64_t in, int64_t out, double std, bool
 }
 
 Tensor SpectralConv2dImpl::forward(const Tensor& x) {
-  return at::conv2d(x, norm->forward(weight), bias, kHalving.stride, kHalving.padding);
+  return fused_convolution(x, norm->forward(weight), bias, Direction::to_coarse, /*negative_slope=*/1);
 }
 
 torch::nn::Sequential make_generator(const GANConfig& config, const DataSpec& data, Rng& init) {
