@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 
 #include "core/kernels/kernels.h"
+#include "core/matrix_product.h"
 #include "core/workers.h"
 
 namespace genzoo {
@@ -14,6 +15,7 @@ using Gemm = void (*)(int layout, int transpose_a, int transpose_b, int m, int n
                       int lda, const void* b, int ldb, float beta, float* c, int ldc);
 constexpr int kRowMajor = 101, kNoTranspose = 111, kTranspose = 112;  // CBLAS
 
+// Without AMX it is no faster than a product in float32.
 Gemm find_gemm() {
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
   if (!__builtin_cpu_supports("amx-bf16") || !at::hasMKL()) return nullptr;
@@ -45,14 +47,20 @@ Operand operand(const Tensor& t) {
 
 }  // namespace
 
-bool has_bfloat16_products() { return gemm() != nullptr; }
+bool has_library_bfloat16_products() { return gemm() != nullptr; }
+
+bool has_bfloat16_products() { return gemm() || has_block_products(); }
 
 void multiply_bfloat16(const Tensor& a, const Tensor& b, const Tensor& c, float alpha, float beta) {
-  TORCH_CHECK(gemm(), "this processor has no products of bfloat16 matrices");
+  TORCH_CHECK(has_bfloat16_products(), "this processor has no products of bfloat16 matrices");
   TORCH_CHECK(c.scalar_type() == torch::kFloat && c.stride(1) == 1 && a.size(0) == c.size(0) &&
                   b.size(1) == c.size(1) && a.size(1) == b.size(0),
               "a product of ", a.sizes(), " and ", b.sizes(), " into ", c.sizes());
   const Operand left = operand(a), right = operand(b);
+  if (!gemm()) {
+    multiply_by_blocks(a, b, c, alpha, beta);
+    return;
+  }
   gemm()(kRowMajor, left.transpose, right.transpose, static_cast<int>(c.size(0)), static_cast<int>(c.size(1)),
          static_cast<int>(a.size(1)), alpha, a.const_data_ptr(), left.stride, b.const_data_ptr(), right.stride, beta,
          c.mutable_data_ptr<float>(), static_cast<int>(std::max(c.stride(0), c.size(1))));

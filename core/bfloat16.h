@@ -7,9 +7,13 @@ namespace genzoo {
 
 using torch::Tensor;
 
-/// Whether this processor multiplies bfloat16 matrices in hardware (AMX) and the library LibTorch was built with (MKL)
-/// gives their products in float32.
+/// Whether this processor multiplies bfloat16 matrices faster than float32 ones, with sums in float32: by AMX and the
+/// library LibTorch was built with (MKL), or by blocks (has_block_products).
 bool has_bfloat16_products();
+
+/// Whether LibTorch's own operators take such products (MKL's, with AMX): its attention is faster in bfloat16 only
+/// then.
+bool has_library_bfloat16_products();
 
 /// c = alpha a b + beta c, on LibTorch's threads. a (M, K) and b (K, N) bfloat16, each with elements of a row or of a
 /// column next to each other; c (M, N) float32 with elements of a row next to each other. Only where

@@ -1,9 +1,10 @@
 #pragma once
-// Products of matrices in bfloat16 block by block, each block finished while it is in cache: biases, activations and
-// rounding cost no pass over memory of their own.
+// Products of matrices block by block, each block finished while it is in cache: biases, activations and rounding cost
+// no pass over memory of their own.
 //
-// In float32 LibTorch's products (MKL's) are faster, for they pack their factors better; with AMX a product is so much
-// cheaper than the memory around it that the passes decide.
+// The blocks are computed by micro-kernels that LibTorch's library (oneDNN) assembles for the processor. In bfloat16
+// they are the fastest there are wherever the processor has instructions for it. In float32 Intel's library (MKL) is
+// faster on Intel's processors, and slower on AMD's, where it leaves an eighth of the processor's speed unused.
 
 #include <torch/types.h>
 
@@ -13,8 +14,13 @@ namespace genzoo {
 
 using torch::Tensor;
 
-/// Whether this processor (AMX) and LibTorch's library have the products below.
-bool has_block_products();
+/// Whether this processor and LibTorch's library have the products below in `type`, and nothing else is faster:
+/// bfloat16 (AMX, or AVX-512 with BF16: Cooper Lake, Zen 4), float32 (AMD with AVX-512).
+bool has_block_products(torch::ScalarType type = torch::kBFloat16);
+
+/// Whether the product of a (M, K) and b (K, N), both float32, is faster by blocks: where has_block_products(float32),
+/// and the product is large enough to repay what has to be transposed for it.
+bool suits_block_product(const Tensor& a, const Tensor& b);
 
 /// What becomes of a block of a product: `sums`, rows of `columns` values that begin `stride` apart, are the product's
 /// from row `row` and column `column` on. Called once for each block, by several threads.
@@ -29,19 +35,31 @@ using FinishBlock = std::function<void(const Block&)>;
 /// The right factor of products, in the order in which the processor's instructions read it.
 class PackedFactor final {
  public:
-  /// b (K, N) float32, which is rounded to bfloat16; elements of a row or of a column next to each other, K even. Where
-  /// has_block_products().
-  explicit PackedFactor(const Tensor& b);
+  /// b (K, N) float32 or bfloat16, elements of a row or of a column next to each other; for products in `type`, float32
+  /// or bfloat16, to which b is rounded. An even K is spared a copy in bfloat16; in float32 b itself is used if
+  /// elements of a row are next to each other, and must not change before the products. Where has_block_products(type).
+  explicit PackedFactor(const Tensor& b, torch::ScalarType type = torch::kBFloat16);
 
  private:
   friend void multiply_by_blocks(const Tensor& a, const PackedFactor& b, const FinishBlock& finish);
-  int64_t depth_, columns_;  ///< K, N
-  Tensor blocks_;
+  template <class T>
+  friend void multiply_by_blocks_of(const Tensor& a, const PackedFactor& b, const FinishBlock& finish);
+  void pack_float32(const Tensor& b);
+  void pack_bfloat16(const Tensor& b);
+
+  torch::ScalarType type_;
+  int64_t depth_, columns_;  ///< K, even in bfloat16, and N
+  Tensor blocks_;            ///< blocks of columns one after another; or b itself, whose rows begin `stride_` apart
+  int64_t stride_ = 0;
 };
 
-/// a b for `finish`, with float32 sums: a (M, K) bfloat16, elements of a row next to each other.
+/// a b for `finish`, with float32 sums: a (M, K) of b's type, elements of a row or of a column next to each other.
 ///
 /// On LibTorch's threads, whose number does not change a bit: every sum runs over k in one order.
 void multiply_by_blocks(const Tensor& a, const PackedFactor& b, const FinishBlock& finish);
+
+/// c = alpha a b + beta c by blocks: a (M, K) and b (K, N) of one type, c (M, N) float32 with elements of a row next to
+/// each other.
+void multiply_by_blocks(const Tensor& a, const Tensor& b, const Tensor& c, float alpha, float beta);
 
 }  // namespace genzoo

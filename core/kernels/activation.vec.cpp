@@ -93,6 +93,18 @@ void column_sums(float* sums, const T* x, BFloat16* rounded, int64_t stride, int
 
 }  // namespace
 
+void combine(float* y, int64_t y_stride, const float* z, int64_t z_stride, float alpha, float beta, int64_t rows,
+             int64_t columns) {
+  const Vec of_z(alpha), of_y(beta);
+  for (int64_t r = 0; r < rows; ++r) {
+    by_vectors(columns, [&](int64_t i, int count) {
+      float* at = y + r * y_stride + i;
+      const Vec scaled = of_z * load(z + r * z_stride + i, count);
+      store(beta == 0 ? scaled : at::vec::fmadd(of_y, load(at, count), scaled), at, count);
+    });
+  }
+}
+
 void bias(float* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
           int64_t columns) {
   bias_rows(y, y_stride, z, z_stride, bias, rows, columns);

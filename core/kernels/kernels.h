@@ -142,6 +142,9 @@ struct Kernels {
 
   // Matrices of `rows` rows that begin `stride` apart. Whoever cuts the columns into parts gets the same bits.
 
+  /// y = alpha z + beta y; what y was is not read where beta is 0.
+  void (*combine)(float* y, int64_t y_stride, const float* z, int64_t z_stride, float alpha, float beta, int64_t rows,
+                  int64_t columns);
   /// y = z + bias, y = max(0, z + bias); bias may be nullptr, y may be z.
   void (*bias)(float* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
                int64_t columns);
@@ -178,12 +181,18 @@ struct Kernels {
   void (*round_columns_16)(c10::BFloat16* y, const float* x, float* sums, int64_t stride, int64_t rows,
                            int64_t columns);
 
-  // Right factors of products in bfloat16, k rows of n columns, k even, packed two rows at a time: (k / 2, n, 2). The
-  // matrix w has rows `stride` apart.
+  // Factors of products in bfloat16. Right ones, k rows of n columns, k even, are packed two rows at a time:
+  // (k / 2, n, 2). The matrix w has rows `stride` apart.
 
   void (*pack_rows_16)(const float* w, int64_t stride, int64_t k, int64_t n, c10::BFloat16* out);
   /// From the transpose: w (n, k).
   void (*pack_transposed_16)(const float* w, int64_t stride, int64_t n, int64_t k, c10::BFloat16* out);
+  void (*repack_rows_16)(const c10::BFloat16* w, int64_t stride, int64_t k, int64_t n, c10::BFloat16* out);
+  void (*repack_transposed_16)(const c10::BFloat16* w, int64_t stride, int64_t n, int64_t k, c10::BFloat16* out);
+  /// A left factor from its transpose w (k, m), k even: out (m, k).
+  void (*transpose_16)(const c10::BFloat16* w, int64_t stride, int64_t k, int64_t m, c10::BFloat16* out);
+  /// In float32, of any size: out (columns, rows) from w (rows, columns).
+  void (*transpose)(const float* w, int64_t stride, int64_t rows, int64_t columns, float* out);
 
   // Layer normalization of contiguous rows. Ba et al. (2016).
 

@@ -9,6 +9,8 @@ void adam(float* value, const float* gradient, float* first, float* second, int6
 double sum_of_squares(const float* x, int64_t n);
 void add(float* x, const float* y, int64_t n);
 double sum(const float* x, int64_t n);
+void combine(float* y, int64_t y_stride, const float* z, int64_t z_stride, float alpha, float beta, int64_t rows,
+             int64_t columns);
 void bias(float* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
           int64_t columns);
 void bias_relu(float* y, int64_t y_stride, const float* z, int64_t z_stride, const float* bias, int64_t rows,
@@ -35,6 +37,10 @@ void add_columns_16(float* sums, const c10::BFloat16* x, int64_t stride, int64_t
 void round_columns_16(c10::BFloat16* y, const float* x, float* sums, int64_t stride, int64_t rows, int64_t columns);
 void pack_rows_16(const float* w, int64_t stride, int64_t k, int64_t n, c10::BFloat16* out);
 void pack_transposed_16(const float* w, int64_t stride, int64_t n, int64_t k, c10::BFloat16* out);
+void repack_rows_16(const c10::BFloat16* w, int64_t stride, int64_t k, int64_t n, c10::BFloat16* out);
+void repack_transposed_16(const c10::BFloat16* w, int64_t stride, int64_t n, int64_t k, c10::BFloat16* out);
+void transpose_16(const c10::BFloat16* w, int64_t stride, int64_t k, int64_t m, c10::BFloat16* out);
+void transpose(const float* w, int64_t stride, int64_t rows, int64_t columns, float* out);
 void layer_norm(const float* x, const float* update, float* sum, float* y, const LayerNormRows& r, int64_t rows,
                 int64_t columns);
 void layer_norm_16(const float* x, const float* update, float* sum, c10::BFloat16* y, const LayerNormRows& r,

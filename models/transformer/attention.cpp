@@ -73,7 +73,7 @@ void LayerCache::append(const Tensor& k, const Tensor& v) {
 
 torch::ScalarType attention_dtype(torch::ScalarType dtype, torch::Device device) {
   if (!device.is_cpu() || dtype == torch::kFloat || dtype == torch::kDouble) return dtype;
-  return dtype == torch::kBFloat16 && has_bfloat16_products() ? dtype : torch::kFloat;
+  return dtype == torch::kBFloat16 && has_library_bfloat16_products() ? dtype : torch::kFloat;
 }
 
 Tensor attend_by_steps(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, const Dropout& dropout) {

@@ -105,6 +105,16 @@ TEST_CASE("a packed factor has two rows side by side", "[core][kernels]") {
         got.zero_();
         k->pack_transposed_16(data32(transposed), depth + 3, columns, depth, data16(got));
         CHECK(got.equal(wanted));
+        const Tensor whole16 = whole.to(torch::kBFloat16), transposed16 = transposed.to(torch::kBFloat16);
+        got.zero_();
+        k->repack_rows_16(data16(whole16), columns + 2, depth, columns, data16(got));
+        CHECK(got.equal(wanted));
+        got.zero_();
+        k->repack_transposed_16(data16(transposed16), depth + 3, columns, depth, data16(got));
+        CHECK(got.equal(wanted));
+        const Tensor turned = torch::zeros({columns, depth}, torch::kBFloat16);
+        k->transpose_16(data16(whole16), columns + 2, depth, columns, data16(turned));
+        CHECK(turned.equal(whole16.narrow(1, 0, columns).t()));
       }
     }
   }
@@ -133,27 +143,29 @@ TEST_CASE("products in bfloat16 are those of rounded factors, summed in float32"
 TEST_CASE("products by blocks are whole products, whoever computes them", "[core][bfloat16]") {
   if (!has_block_products()) SKIP("this processor has no products by blocks");
   for (const auto& [m, k, n] :
-       {std::array<int64_t, 3>{1, 2, 1}, {33, 6, 130}, {700, 34, 300}, {130, 5000, 65}, {2, 64, 1000}}) {
+       {std::array<int64_t, 3>{1, 2, 1}, {1, 1, 3}, {33, 6, 130}, {700, 35, 300}, {130, 5000, 65}, {2, 64, 1000}}) {
     INFO(m << " x " << k << " x " << n);
     const Tensor a = stream(1).normal({m, k}).to(torch::kBFloat16), b = stream(2).normal({k, n});
-    const Tensor wanted = at::mm(a.to(torch::kDouble), b.to(torch::kBFloat16).to(torch::kDouble));
+    const Tensor rounded = b.to(torch::kBFloat16), wanted = at::mm(a.to(torch::kDouble), rounded.to(torch::kDouble));
+    const auto by_columns = [](const Tensor& t) { return t.t().contiguous().t(); };
     Tensor first;
-    for (const bool transposed : {false, true}) {
-      for (const int threads : {1, 2}) {
-        const int before = at::get_num_threads();
-        at::set_num_threads(threads);
-        const Tensor c = torch::full({m, n}, 99.0);
-        const PackedFactor packed(transposed ? b.t().contiguous().t() : b);
-        multiply_by_blocks(a, packed, [&](const Block& block) {
-          for (int64_t r = 0; r < block.rows; ++r) {
-            std::memcpy(data32(c) + (block.row + r) * n + block.column, block.sums + r * block.stride,
-                        static_cast<size_t>(block.columns) * sizeof(float));
-          }
-        });
-        at::set_num_threads(before);
-        CHECK_THAT(c, IsClose(wanted, 1e-3));
-        if (first.defined()) CHECK(c.equal(first));
-        first = c;
+    for (const Tensor& left : {a, by_columns(a)}) {
+      for (const Tensor& right : {b, by_columns(b), rounded, by_columns(rounded)}) {
+        for (const int threads : {1, 2}) {
+          const int before = at::get_num_threads();
+          at::set_num_threads(threads);
+          const Tensor c = torch::full({m, n}, 99.0);
+          multiply_by_blocks(left, PackedFactor(right), [&](const Block& block) {
+            for (int64_t r = 0; r < block.rows; ++r) {
+              std::memcpy(data32(c) + (block.row + r) * n + block.column, block.sums + r * block.stride,
+                          static_cast<size_t>(block.columns) * sizeof(float));
+            }
+          });
+          at::set_num_threads(before);
+          CHECK_THAT(c, IsClose(wanted, 1e-3));
+          if (first.defined()) CHECK(c.equal(first));
+          first = c;
+        }
       }
     }
   }

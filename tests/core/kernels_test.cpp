@@ -1,5 +1,7 @@
 #include <ATen/Version.h>
 
+#include <limits>
+
 #include "core/random.h"
 #include "tests/core/kernel_tables.h"
 
@@ -31,6 +33,42 @@ TEST_CASE("sums of every instruction set are those of double precision", "[core]
       Tensor sum = x.clone();
       k->add(sum.mutable_data_ptr<float>(), y.const_data_ptr<float>(), n);
       CHECK(torch::equal(sum, x + y));
+    }
+  }
+}
+
+TEST_CASE("a product is added to what was there, or takes its place", "[core][kernels]") {
+  for (const Kernels* k : tables()) {
+    for (const int64_t columns : {1, 16, 37}) {
+      INFO(k->name << " " << columns);
+      const int64_t rows = 5;
+      const Tensor z = stream(1).normal({rows, columns + 3}), part = z.narrow(1, 0, columns);
+      const Tensor old = stream(2).normal({rows, columns + 1});
+      const auto combined = [&](const Tensor& from, float alpha, float beta) {
+        Tensor y = from.clone();
+        k->combine(y.mutable_data_ptr<float>(), columns + 1, z.const_data_ptr<float>(), columns + 3, alpha, beta, rows,
+                   columns);
+        CHECK(y.select(1, columns).equal(from.select(1, columns)));
+        return y.narrow(1, 0, columns);
+      };
+      CHECK_THAT(combined(old, 0.5F, 2.0F), IsClose(0.5 * part + 2 * old.narrow(1, 0, columns), 1e-6));
+      const Tensor nothing = torch::full_like(old, 7.0);
+      nothing.narrow(1, 0, columns).fill_(std::numeric_limits<float>::quiet_NaN());
+      CHECK(combined(nothing, 1.0F, 0.0F).equal(part));
+    }
+  }
+}
+
+TEST_CASE("a transpose is one, whatever the size", "[core][kernels]") {
+  for (const Kernels* k : tables()) {
+    for (const int64_t rows : {1, 16, 33, 130}) {
+      for (const int64_t columns : {1, 15, 64, 100}) {
+        INFO(k->name << " " << rows << " x " << columns);
+        const Tensor w = stream(1).normal({rows, columns + 3}), out = torch::zeros({columns + 1, rows});
+        k->transpose(w.const_data_ptr<float>(), columns + 3, rows, columns, out.mutable_data_ptr<float>());
+        CHECK(out.narrow(0, 0, columns).equal(w.narrow(1, 0, columns).t()));
+        CHECK(out.select(0, columns).equal(torch::zeros({rows})));
+      }
     }
   }
 }
