@@ -10,22 +10,24 @@
 
 namespace genzoo {
 
-Ema::Ema(const FlatParameters& parameters, torch::nn::Module& module, double halflife_images)
-    : parameters_(&parameters), halflife_images_(halflife_images) {
-  for (const auto& group : parameters.groups()) flats_.push_back({"", group.values, group.values.clone()});
+Ema::Ema(Optimizer& optimizer, torch::nn::Module& module, double halflife_images)
+    : optimizer_(&optimizer), means_(optimizer.parameters().copy_of_values()), halflife_images_(halflife_images) {
   for (const auto& buffer : module.named_buffers()) {
     buffers_.push_back({buffer.key(), buffer.value(), buffer.value().clone()});
   }
 }
 
-void Ema::update(int64_t images, int64_t batch) {
-  const torch::NoGradGuard no_grad;
+void Ema::begin_update(int64_t images, int64_t batch) {
   const double halflife = std::min(halflife_images_, 0.05 * static_cast<double>(images));
-  const double weight = 1.0 - std::exp2(-static_cast<double>(batch) / std::max(halflife, 1e-8));
-  for (auto& flat : flats_) flat.mean.lerp_(flat.live, weight);
+  weight_ = 1.0 - std::exp2(-static_cast<double>(batch) / std::max(halflife, 1e-8));
+  optimizer_->average_next(means_, weight_);
+}
+
+void Ema::end_update() {
+  const torch::NoGradGuard no_grad;
   for (auto& buffer : buffers_) {
     if (buffer.mean.is_floating_point()) {
-      buffer.mean.lerp_(buffer.live, weight);
+      buffer.mean.lerp_(buffer.live, weight_);
     } else {
       buffer.mean.copy_(buffer.live);
     }
@@ -34,8 +36,8 @@ void Ema::update(int64_t images, int64_t batch) {
 
 NamedTensors Ema::state() const {
   NamedTensors state;
-  for (const auto& slice : parameters_->slices()) {
-    state[slice.name] = FlatParameters::view(flats_[slice.group].mean, slice);
+  for (const auto& slice : optimizer_->parameters().slices()) {
+    state[slice.name] = FlatParameters::view(means_[slice.group], slice);
   }
   for (const auto& buffer : buffers_) state[buffer.name] = buffer.mean;
   return state;
@@ -45,13 +47,13 @@ void Ema::load(const NamedTensors& saved) { load_state(state(), saved, "the aver
 
 void Ema::exchange() {
   const torch::NoGradGuard no_grad;
-  const auto swap = [](const Averaged& pair) {
-    const Tensor live = pair.live.clone();
-    pair.live.copy_(pair.mean);
-    pair.mean.copy_(live);
+  const auto swap = [](const Tensor& live, const Tensor& mean) {
+    const Tensor before = live.clone();
+    live.copy_(mean);
+    mean.copy_(before);
   };
-  std::ranges::for_each(flats_, swap);
-  std::ranges::for_each(buffers_, swap);
+  for (size_t g = 0; g < means_.size(); ++g) swap(optimizer_->parameters().groups()[g].values, means_[g]);
+  for (const auto& buffer : buffers_) swap(buffer.live, buffer.mean);
 }
 
 }  // namespace genzoo

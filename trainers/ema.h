@@ -18,11 +18,14 @@ namespace genzoo {
 /// the examples seen, as in Karras et al. (2022). Integer buffers are copied.
 class Ema final {
  public:
-  /// `parameters` are the module's own, already flat.
-  Ema(const FlatParameters& parameters, torch::nn::Module& module, double halflife_images);
+  /// `optimizer` is the module's, and takes one step an update.
+  Ema(Optimizer& optimizer, torch::nn::Module& module, double halflife_images);
 
-  /// After an update that has brought the examples seen to `images`, `batch` of them in this update.
-  void update(int64_t images, int64_t batch);
+  /// Before an update that brings the examples seen to `images`, `batch` of them in this update: the optimizer's step
+  /// moves the averages of the parameters, too, while they are at hand.
+  void begin_update(int64_t images, int64_t batch);
+  /// After it: the buffers' turn, which nobody's step passes over.
+  void end_update();
 
   NamedTensors state() const;            ///< by parameter and buffer name; views
   void load(const NamedTensors& state);  ///< throws RunError if a name or shape differs
@@ -47,10 +50,11 @@ class Ema final {
     Tensor live;  ///< the module's tensor
     Tensor mean;
   };
-  const FlatParameters* parameters_;
-  std::vector<Averaged> flats_;  ///< one a group; names are empty
+  Optimizer* optimizer_;
+  std::vector<Tensor> means_;  ///< of the optimizer's groups
   std::vector<Averaged> buffers_;
   double halflife_images_;
+  double weight_ = 0.0;  ///< of the update that has begun
 };
 
 }  // namespace genzoo

@@ -191,6 +191,8 @@ Optimizer::Optimizer(torch::nn::Module& module, const OptimizerConfig& config) :
   step_count_ = torch::zeros(
       {}, groups.empty() ? torch::TensorOptions(torch::kFloat) : groups[0].values.options().dtype(torch::kFloat));
   rate_on_device_ = rate_for_operators(groups, !std::holds_alternative<SGDConfig>(config_));
+  if (rate_on_device_.defined() && !rate_on_device_.is_cpu())
+    average_weight_on_device_ = torch::zeros_like(rate_on_device_);
 }
 
 Tensor Optimizer::clip(double max_norm, Workers* workers) {
@@ -205,13 +207,33 @@ Tensor Optimizer::clip(double max_norm, Workers* workers) {
   return norm;
 }
 
-void Optimizer::adam_step(const FlatParameters::Group& group, const Moments& moments, double weight_decay,
-                          const AdamConfig& config, Workers* workers) {
+void Optimizer::average_next(const std::vector<Tensor>& means, double weight) {
+  TORCH_CHECK(means.size() == parameters_.groups().size(), "averages of ", means.size(), " groups, wanted ",
+              parameters_.groups().size());
+  means_ = means;
+  average_weight_ = weight;
+  if (average_weight_on_device_.defined()) average_weight_on_device_.fill_(weight);
+}
+
+void Optimizer::move_average(size_t group) {
+  if (means_.empty()) return;
+  const Tensor& values = parameters_.groups()[group].values;
+  if (average_weight_on_device_.defined()) {
+    means_[group].lerp_(values, average_weight_on_device_.to(values.scalar_type()));
+  } else {
+    means_[group].lerp_(values, average_weight_);
+  }
+}
+
+void Optimizer::adam_step(size_t index, double weight_decay, const AdamConfig& config, Workers* workers) {
+  const auto& group = parameters_.groups()[index];
+  const Moments& moments = moments_[index];
   if (!for_kernels(group.values)) {
     if (gradient_scale_ != 1.0) group.gradients.mul_(gradient_scale_);
     at::_fused_adamw_({group.values}, {group.gradients}, {moments.first}, {moments.second}, {}, {step_count_},
                       rate_on_device_, config.beta1, config.beta2, weight_decay, config.eps, /*amsgrad=*/false,
                       /*maximize=*/false);
+    move_average(index);
     return;
   }
   const double steps = step_count_.item<double>();
@@ -222,13 +244,16 @@ void Optimizer::adam_step(const FlatParameters::Group& group, const Moments& mom
                       .weight_decay = static_cast<float>(weight_decay),
                       .bias_correction1 = static_cast<float>(1 - std::pow(config.beta1, steps)),
                       .bias_correction2 = static_cast<float>(1 - std::pow(config.beta2, steps)),
-                      .gradient_scale = static_cast<float>(gradient_scale_)};
+                      .gradient_scale = static_cast<float>(gradient_scale_),
+                      .average_weight = static_cast<float>(average_weight_)};
   auto* value = group.values.mutable_data_ptr<float>();
   auto* first = moments.first.mutable_data_ptr<float>();
   auto* second = moments.second.mutable_data_ptr<float>();
+  auto* mean = means_.empty() ? nullptr : means_[index].mutable_data_ptr<float>();
   const auto* gradient = group.gradients.const_data_ptr<float>();
   for_ranges(workers, group.values.numel(), kSliceAlignment, [&](int64_t begin, int64_t end) {
-    kernels().adam(value + begin, gradient + begin, first + begin, second + begin, end - begin, step);
+    kernels().adam(value + begin, gradient + begin, first + begin, second + begin, mean ? mean + begin : nullptr,
+                   end - begin, step);
   });
 }
 
@@ -249,10 +274,10 @@ void Optimizer::apply(Workers* workers) {
   for (size_t i = 0; i < moments_.size(); ++i) {
     const auto& group = parameters_.groups()[i];
     if (const auto* adamw = std::get_if<AdamWConfig>(&config_)) {
-      const AdamConfig adam{adamw->lr, adamw->beta1, adamw->beta2, adamw->eps};
-      adam_step(group, moments_[i], group.decays ? adamw->weight_decay : 0.0, adam, workers);
+      adam_step(i, group.decays ? adamw->weight_decay : 0.0, {adamw->lr, adamw->beta1, adamw->beta2, adamw->eps},
+                workers);
     } else if (const auto* adam = std::get_if<AdamConfig>(&config_)) {
-      adam_step(group, moments_[i], /*weight_decay=*/0.0, *adam, workers);
+      adam_step(i, /*weight_decay=*/0.0, *adam, workers);
     } else {
       const auto& sgd = std::get<SGDConfig>(config_);
       // The velocity begins at zero, so the first step (velocity = gradient) is the same sum as any other. Without
@@ -261,9 +286,11 @@ void Optimizer::apply(Workers* workers) {
                       sgd.momentum > 0 ? std::vector<Tensor>{moments_[i].first} : std::vector<Tensor>{},
                       group.decays ? sgd.weight_decay : 0.0, sgd.momentum, rate_on_device_,
                       /*dampening=*/0.0, sgd.nesterov, /*maximize=*/false, /*is_first_step=*/false);
+      move_average(i);
     }
   }
   gradient_scale_ = 1.0;
+  means_.clear();
 }
 
 std::vector<std::pair<const char*, const Tensor*>> Optimizer::moment_names(const Moments& m) const {

@@ -125,6 +125,10 @@ class Optimizer final {
   /// device; returns the norm before. (), on the device
   Tensor clip(double max_norm, Workers* workers = nullptr);
 
+  /// The next step() also moves `means`, one a group and laid out like its values, towards the new values:
+  /// mean += weight (value - mean), in the same pass over memory.
+  void average_next(const std::vector<Tensor>& means, double weight);
+
   /// One update at learning rate lr from the gradients that are there, in one pass over memory; on the CPU by the
   /// workers, if given.
   void step(double lr, Workers* workers = nullptr);
@@ -144,8 +148,8 @@ class Optimizer final {
     Tensor first, second;  ///< like Group::values; SGD has no second
   };
   std::vector<std::pair<const char*, const Tensor*>> moment_names(const Moments& m) const;
-  void adam_step(const FlatParameters::Group& group, const Moments& moments, double weight_decay,
-                 const AdamConfig& config, Workers* workers);
+  void adam_step(size_t group, double weight_decay, const AdamConfig& config, Workers* workers);
+  void move_average(size_t group);  ///< in a pass of its own
 
   OptimizerConfig config_;
   FlatParameters parameters_;
@@ -154,6 +158,9 @@ class Optimizer final {
   double rate_ = 0.0;            ///< learning rate
   Tensor rate_on_device_;        ///< () the same, for LibTorch's operators; undefined where the kernels update all
   double gradient_scale_ = 1.0;  ///< of the next step, where the kernels apply it
+  std::vector<Tensor> means_;    ///< that the next step moves; empty: none
+  double average_weight_ = 0.0;
+  Tensor average_weight_on_device_;  ///< () the same, where a recorded step reads it; undefined on the CPU
 };
 
 }  // namespace genzoo

@@ -63,7 +63,7 @@ Trainer::Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run)
   }
   if (t.ema) {
     torch::nn::Module& averaged = model_.can.game ? *model_.can.game->generator : *model_.module;
-    ema_ = std::make_unique<Ema>(step_->optimizers()[0].second->parameters(), averaged, t.ema->halflife_images);
+    ema_ = std::make_unique<Ema>(*step_->optimizers()[0].second, averaged, t.ema->halflife_images);
     ema_prefix_ = model_.can.game ? "generator." : "";
   }
   if (model_.can.loss && dataset.has(Split::validation)) {
@@ -134,10 +134,11 @@ TrainOutcome Trainer::run() {
 
 Terms Trainer::advance(bool measured) {
   const int64_t examples = step_->batches_per_update() * config_.train.batch_size;
+  if (ema_) ema_->begin_update((steps_done_ + 1) * examples, examples);
   const StepInputs inputs([this](int64_t index) { return source_.batch(index); });
   Terms terms = step_->update(inputs, steps_done_, measured);
   ++steps_done_;
-  if (ema_) ema_->update(steps_done_ * examples, examples);
+  if (ema_) ema_->end_update();
   return terms;
 }
 

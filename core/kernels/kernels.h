@@ -14,6 +14,7 @@ struct AdamStep {
   float lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;
   float bias_correction1 = 1, bias_correction2 = 1;  ///< 1 - beta^t
   float gradient_scale = 1;                          ///< of clipping
+  float average_weight = 0;                          ///< of the new value in the average, where one is kept
 };
 
 /// Of layer normalization: the parameters, and what each row turned out to be.
@@ -131,8 +132,10 @@ struct LoweredConvolution {
 struct Kernels {
   const char* name;  ///< "avx512", "avx2", "plain"
 
-  /// Moves n values by their gradients and updates both moments.
-  void (*adam)(float* value, const float* gradient, float* first, float* second, int64_t n, const AdamStep& step);
+  /// Moves n values by their gradients and updates both moments; then, unless `average` is nullptr, takes
+  /// average += average_weight (value - average), by the operations of at::lerp.
+  void (*adam)(float* value, const float* gradient, float* first, float* second, float* average, int64_t n,
+               const AdamStep& step);
   /// Sum of n squares, in double.
   double (*sum_of_squares)(const float* x, int64_t n);
   /// x += y

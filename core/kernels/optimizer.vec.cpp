@@ -7,7 +7,8 @@
 
 namespace genzoo::GENZOO_KERNELS {
 
-void adam(float* value, const float* gradient, float* first, float* second, int64_t n, const AdamStep& step) {
+void adam(float* value, const float* gradient, float* first, float* second, float* average, int64_t n,
+          const AdamStep& step) {
   const float step_size = step.lr / step.bias_correction1;
   const float second_scale = 1.0F / std::sqrt(step.bias_correction2);
   const float keep = 1.0F - step.lr * step.weight_decay;
@@ -20,11 +21,25 @@ void adam(float* value, const float* gradient, float* first, float* second, int6
     const Vec denominator = at::vec::fmadd(v.sqrt(), root_scale, eps);
     return at::vec::fmadd(m / denominator, size, p * kept);
   };
-  by_vectors(n, [&](int64_t i, int count) {
+  const auto updated = [&](int64_t i, int count) {
     Vec m = load(first + i, count), v = load(second + i, count);
-    store(update(load(value + i, count), load(gradient + i, count), m, v), value + i, count);
+    const Vec p = update(load(value + i, count), load(gradient + i, count), m, v);
+    store(p, value + i, count);
     store(m, first + i, count);
     store(v, second + i, count);
+    return p;
+  };
+  if (!average) {
+    by_vectors(n, updated);
+    return;
+  }
+  // From the nearer end, so that a weight of 1 gives the value itself.
+  const float weight = step.average_weight;
+  const bool from_value = weight >= 0.5F;
+  const Vec share(from_value ? weight - 1.0F : weight);
+  by_vectors(n, [&](int64_t i, int count) {
+    const Vec p = updated(i, count), mean = load(average + i, count);
+    store(at::vec::fmadd(share, p - mean, from_value ? p : mean), average + i, count);
   });
 }
 

@@ -5,7 +5,8 @@
 
 namespace genzoo::GENZOO_KERNELS {
 
-void adam(float* value, const float* gradient, float* first, float* second, int64_t n, const AdamStep& step);
+void adam(float* value, const float* gradient, float* first, float* second, float* average, int64_t n,
+          const AdamStep& step);
 double sum_of_squares(const float* x, int64_t n);
 void add(float* x, const float* y, int64_t n);
 double sum(const float* x, int64_t n);

@@ -81,9 +81,9 @@ TEST_CASE("Adam of every instruction set is LibTorch's", "[core][kernels]") {
       const float steps = 5;
       Tensor p = stream(1).normal({n}), m = 0.1 * stream(2).normal({n}), v = stream(3).uniform({n});
       Tensor p2 = p.clone(), m2 = m.clone(), v2 = v.clone();
-      const Tensor g = stream(4).normal({n});
+      const Tensor g = stream(4).normal({n}), mean = stream(5).normal({n}), mean2 = mean.clone();
       k->adam(p.mutable_data_ptr<float>(), g.const_data_ptr<float>(), m.mutable_data_ptr<float>(),
-              v.mutable_data_ptr<float>(), n,
+              v.mutable_data_ptr<float>(), mean.mutable_data_ptr<float>(), n,
               {.lr = 1e-2F,
                .beta1 = 0.9F,
                .beta2 = 0.99F,
@@ -91,12 +91,14 @@ TEST_CASE("Adam of every instruction set is LibTorch's", "[core][kernels]") {
                .weight_decay = 0.1F,
                .bias_correction1 = 1 - std::pow(0.9F, steps),
                .bias_correction2 = 1 - std::pow(0.99F, steps),
-               .gradient_scale = 0.3F});
+               .gradient_scale = 0.3F,
+               .average_weight = 0.2F});
       at::_fused_adamw_({p2}, {g * scale}, {m2}, {v2}, {}, {torch::tensor(steps)}, lr, 0.9, 0.99, decay, 1e-8,
                         /*amsgrad=*/false, /*maximize=*/false);
       CHECK_THAT(p, IsClose(p2, 1e-6));
       CHECK_THAT(m, IsClose(m2, 1e-6));
       CHECK_THAT(v, IsClose(v2, 1e-6));
+      CHECK_THAT(mean, IsClose(mean2.lerp(p, 0.2), 1e-6));
     }
   }
 }

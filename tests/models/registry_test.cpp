@@ -273,7 +273,7 @@ struct Training {
   Training(const Choice& choice, const DataSpec& spec)
       : data(spec), model(make_model(choice, spec, 0)), step(step_of(model, AdamWConfig{}, config())) {
     torch::nn::Module& averaged = model.can.game ? *model.can.game->generator : *model.module;
-    ema = std::make_unique<Ema>(step->optimizers()[0].second->parameters(), averaged, 100.0);
+    ema = std::make_unique<Ema>(*step->optimizers()[0].second, averaged, 100.0);
   }
 
   static StepConfig config() {
@@ -287,8 +287,9 @@ struct Training {
   void update(int64_t from, int64_t to) {
     const BatchSource source = [&](int64_t i) { return batch_for(data, model, static_cast<uint64_t>(i)); };
     for (int64_t t = from; t < to; ++t) {
+      ema->begin_update((t + 1) * kRows, kRows);
       step->update(source, t);
-      ema->update((t + 1) * kRows, kRows);
+      ema->end_update();
     }
   }
 

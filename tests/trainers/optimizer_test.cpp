@@ -241,10 +241,17 @@ TEST_CASE("a velocity is state too", "[trainers][optimizer]") {
   }
 }
 
+/// An update that leaves the weights where they are.
+void stand_still(Optimizer& optimizer, Ema& ema, int64_t images, int64_t batch) {
+  ema.begin_update(images, batch);
+  optimizer.step(/*lr=*/0);
+  ema.end_update();
+}
+
 TEST_CASE("the average has the half-life it says, in examples", "[trainers][optimizer]") {
   Net net = make_net();
-  FlatParameters flat(*net);
-  Ema ema(flat, *net, /*halflife_images=*/100);
+  Optimizer optimizer(*net, AdamWConfig{});
+  Ema ema(optimizer, *net, /*halflife_images=*/100);
   const Tensor weight = net->named_parameters()["first.weight"];
   const Tensor before = ema.state().at("first.weight").clone();
   {
@@ -252,8 +259,8 @@ TEST_CASE("the average has the half-life it says, in examples", "[trainers][opti
     weight.add_(1.0);
   }
   // Late in training, when the young average's shorter half-life is over: 100 examples in two updates.
-  ema.update(1'000'000, 50);
-  ema.update(1'000'050, 50);
+  stand_still(optimizer, ema, 1'000'000, 50);
+  stand_still(optimizer, ema, 1'000'050, 50);
   CHECK_THAT(ema.state().at("first.weight"), IsClose(before + 0.5, 1e-6));
 
   const Tensor live = weight.detach().clone();
@@ -266,15 +273,42 @@ TEST_CASE("the average has the half-life it says, in examples", "[trainers][opti
 
 TEST_CASE("a young average follows closely", "[trainers][optimizer]") {
   Net net = make_net();
-  FlatParameters flat(*net);
-  Ema ema(flat, *net, /*halflife_images=*/1e9);
+  Optimizer optimizer(*net, AdamWConfig{});
+  Ema ema(optimizer, *net, /*halflife_images=*/1e9);
   const Tensor weight = net->named_parameters()["first.weight"];
   {
     const torch::NoGradGuard no_grad;
     weight.add_(1.0);
   }
-  ema.update(100, 100);  // half-life 5 examples: twenty of them have passed
+  stand_still(optimizer, ema, 100, 100);  // half-life 5 examples: twenty of them have passed
   CHECK_THAT(ema.state().at("first.weight"), IsClose(weight.detach(), 1e-5));
+}
+
+TEST_CASE("the average that a step moves is the one that a pass after it would make", "[trainers][optimizer]") {
+  for (const OptimizerConfig& config :
+       {OptimizerConfig(AdamWConfig{}), OptimizerConfig(AdamConfig{}), OptimizerConfig(SGDConfig{})}) {
+    INFO("optimizer " << config.index());
+    Net net = make_net();
+    Optimizer optimizer(*net, config);
+    // Weights below and above a half: LibTorch then starts from the other end.
+    for (const double weight : {0.1, 0.9, 1.0}) {
+      const std::vector<Tensor> means = optimizer.parameters().copy_of_values();
+      const std::vector<Tensor> before = optimizer.parameters().copy_of_values();
+      optimizer.parameters().zero_gradients();
+      objective(net, 0).backward();
+      optimizer.average_next(means, weight);
+      optimizer.step(0.1);
+      const auto& groups = optimizer.parameters().groups();
+      for (size_t g = 0; g < groups.size(); ++g) {
+        CHECK_FALSE(torch::equal(groups[g].values, before[g]));
+        CHECK_THAT(means[g], IsClose(before[g].lerp(groups[g].values, weight), 1e-6));
+      }
+      // Of that step alone.
+      const Tensor mean = means[0].clone();
+      optimizer.step(0.1);
+      CHECK(torch::equal(means[0], mean));
+    }
+  }
 }
 
 }  // namespace
