@@ -9,6 +9,7 @@
 
 #include "core/kernels/kernels.h"
 #include "core/workers.h"
+#include "models/below_autograd.h"
 
 namespace genzoo {
 namespace {
@@ -51,6 +52,7 @@ namespace {
 class FusedBernoulli final : public torch::autograd::Function<FusedBernoulli> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& logits, const Tensor& target) {
+    const BelowAutograd below;
     const Tensor slope = at::empty_like(logits);
     const Tensor log_prob = compute(logits, target, slope);
     ctx->save_for_backward({logits, target, slope});
@@ -59,8 +61,9 @@ class FusedBernoulli final : public torch::autograd::Function<FusedBernoulli> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
                                                  const torch::autograd::variable_list& gradients) {
     const auto saved = ctx->get_saved_variables();
-    const Tensor slope = at::GradMode::is_enabled() ? saved[1] - saved[0].sigmoid() : saved[2];
-    return {slope * gradients[0].unsqueeze(1), Tensor()};
+    if (at::GradMode::is_enabled()) return {(saved[1] - saved[0].sigmoid()) * gradients[0].unsqueeze(1), Tensor()};
+    const BelowAutograd below;
+    return {saved[2] * gradients[0].unsqueeze(1), Tensor()};
   }
   /// Leaves the derivatives by the logits in `slope` unless it is undefined.
   static Tensor compute(const Tensor& logits, const Tensor& target, const Tensor& slope) {

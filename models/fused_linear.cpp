@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/bfloat16.h"
+#include "models/below_autograd.h"
 #include "models/gradients_of_gradients.h"
 #include "models/linear_pass.h"
 
@@ -19,6 +20,7 @@ class FusedLinear final : public torch::autograd::Function<FusedLinear> {
                         const std::optional<Tensor>& given_bias, int64_t activation_index, bool reduced,
                         bool float32_result) {
     const auto activation = static_cast<Activation>(activation_index);
+    const BelowAutograd below;
     const Tensor bias = given_bias.value_or(Tensor());
     const auto [y, slope] = compute(x, weight, bias, activation, reduced, float32_result, /*with_slope=*/true);
     ctx->save_for_backward({x, weight, bias, activation == Activation::relu ? y : Tensor(), slope});
@@ -36,6 +38,7 @@ class FusedLinear final : public torch::autograd::Function<FusedLinear> {
     const bool wants_x = ctx->needs_input_grad(0), wants_weight = ctx->needs_input_grad(1);
     const bool wants_bias = bias.defined() && ctx->needs_input_grad(2);
     if (at::GradMode::is_enabled()) return differentiable(x, weight, bias, activation, reduced, gradients[0]);
+    const BelowAutograd below;
 
     const Tensor& kept = activation == Activation::relu ? saved[3] : saved[4];
     const auto rows = [&](const Tensor& t) { return t.defined() ? t.reshape({-1, weight.size(0)}).contiguous() : t; };
