@@ -238,9 +238,20 @@ struct Kernels {
                                    const ChannelMap& map, const float* factor, const float* offset, int64_t rows,
                                    int64_t channels);
 
+  /// y = x / divisor + shift, rounded twice
+  void (*scale_bytes)(const uint8_t* x, float* y, float divisor, float shift, int64_t n);
+
   /// log_prob (rows) = the sum of x l - log(1 + e^l) over each row's logits l; unless nullptr, slope = x - sigmoid(l),
   /// its derivative.
   void (*bernoulli)(const float* logits, const float* x, float* slope, float* log_prob, int64_t rows, int64_t columns);
+
+  /// Of Gaussians with moments (rows, 2 dims), the means and behind them log(std^2): z = mean + std noise, and each
+  /// dimension's KL divergence from N(0, 1), (rows, dims). Kingma & Welling (2014), section 2.4 and appendix B.
+  void (*draw_gaussian)(const float* moments, const float* noise, float* z, float* divergence, int64_t rows,
+                        int64_t dims);
+  /// From the gradients of z and the divergence, of which nullptr stands for zeros.
+  void (*draw_gaussian_backward)(const float* dz, const float* ddivergence, const float* moments, const float* noise,
+                                 float* dmoments, int64_t rows, int64_t dims);
 
   // The affine coupling of vectors (rows, dims) whose dimensions changed, changed + 2, ... change, C of them; changed
   // is 0 or 1. Dinh et al. (2017), eqs. (4), (6).

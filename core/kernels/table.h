@@ -66,7 +66,11 @@ void map_channels_backward(const float* x, const float* dy, float* dx, const Cha
                            const float* offset, int64_t rows, int64_t channels);
 void map_channels_backward_16(const c10::BFloat16* x, const c10::BFloat16* dy, c10::BFloat16* dx, const ChannelMap& map,
                               const float* factor, const float* offset, int64_t rows, int64_t channels);
+void scale_bytes(const uint8_t* x, float* y, float divisor, float shift, int64_t n);
 void bernoulli(const float* logits, const float* x, float* slope, float* log_prob, int64_t rows, int64_t columns);
+void draw_gaussian(const float* moments, const float* noise, float* z, float* divergence, int64_t rows, int64_t dims);
+void draw_gaussian_backward(const float* dz, const float* ddivergence, const float* moments, const float* noise,
+                            float* dmoments, int64_t rows, int64_t dims);
 void couple(const float* x, const float* raw, const float* bound, int64_t changed, float* y, float* tanh_scale,
             float* log_det, int64_t rows, int64_t dims);
 void couple_backward(const float* dy, const float* dlog_det, const float* x, const float* tanh_scale,

@@ -1,11 +1,14 @@
 #include "models/gan/gan.h"
 
+#include "models/pixels.h"
+
 namespace genzoo {
 
 GANImpl::GANImpl(const GANConfig& config, const DataSpec& data, Rng& init)
     : config_(config), images_(data.kind == DataKind::images), levels_(data.levels) {
   generator = register_module("generator", gan::make_generator(config, data, init));
   discriminator = register_module("discriminator", gan::make_discriminator(config, data, init));
+  like_ = generator->parameters().front();
 }
 
 Tensor GANImpl::generate_fake(int64_t n, Rng& rng) { return generator->forward(draw_latent(n, rng)); }
@@ -49,11 +52,11 @@ Tensor GANImpl::sample(int64_t n, Rng& rng, const SampleOptions& /*options*/) {
 
 Tensor GANImpl::decode_latent(const Tensor& z) {
   const EvalMode evaluating(*this);
-  return to_stored(generator->forward(z.to(parameter_options())));
+  return to_stored(generator->forward(z.to(like_.options())));
 }
 
 Tensor GANImpl::draw_latent(int64_t n, Rng& rng) {
-  return rng.normal_like(torch::empty({n, config_.latent_dim}, parameter_options()));
+  return rng.normal_like(torch::empty({n, config_.latent_dim}, like_.options()));
 }
 
 Tensor GANImpl::score(const Tensor& x) {
@@ -62,8 +65,9 @@ Tensor GANImpl::score(const Tensor& x) {
 }
 
 Tensor GANImpl::to_player(const Tensor& stored) const {
-  const Tensor x = stored.detach().to(parameter_options());
-  return levels_ > 0 ? x / (0.5 * static_cast<double>(levels_ - 1)) - 1 : x;
+  const Tensor x = stored.detach().to(like_.device());
+  if (levels_ == 0) return x.to(like_.scalar_type());
+  return scaled_pixels(x, 0.5 * static_cast<double>(levels_ - 1), /*shift=*/-1, like_.scalar_type());
 }
 
 Tensor GANImpl::to_stored(const Tensor& x) const {
@@ -71,7 +75,5 @@ Tensor GANImpl::to_stored(const Tensor& x) const {
   const auto top = static_cast<double>(levels_ - 1);
   return ((x.to(torch::kFloat) + 1) * (0.5 * top)).round().clamp(0, top).to(images_ ? torch::kByte : torch::kFloat);
 }
-
-torch::TensorOptions GANImpl::parameter_options() const { return generator->parameters().front().options(); }
 
 }  // namespace genzoo

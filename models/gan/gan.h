@@ -104,11 +104,11 @@ class GANImpl final : public torch::nn::Module {
   Tensor score(const Tensor& x);                 ///< (B), at least float32
   Tensor to_player(const Tensor& stored) const;  ///< levels -> [-1, 1]; real numbers: their dtype only
   Tensor to_stored(const Tensor& x) const;       ///< the inverse, rounded to the nearest level
-  torch::TensorOptions parameter_options() const;
 
   GANConfig config_;
   bool images_;
   int64_t levels_;  ///< of a pixel, or of a discrete vector's numbers; 0: real numbers
+  Tensor like_;     ///< a parameter: tells type and device, which collecting all of them would take long to find out
 };
 TORCH_MODULE(GAN);
 

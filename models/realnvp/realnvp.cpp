@@ -60,6 +60,7 @@ RealNVPImpl::RealNVPImpl(const RealNVPConfig& config, const DataSpec& data, Rng&
   if (flat_) {
     scales_.push_back(register_module("scale0", vector_flow(config, init)));
     parts_.push_back({data.dims()});
+    like_ = scales_.front()->parameters().front();
     return;
   }
   std::vector<int64_t> event = data.shape;  // C, H, W of what the next layer takes
@@ -69,6 +70,7 @@ RealNVPImpl::RealNVPImpl(const RealNVPConfig& config, const DataSpec& data, Rng&
     if (!last) event[0] /= 2;  // the other half of the channels leaves
     parts_.push_back(event);
   }
+  like_ = scales_.front()->parameters().front();
 }
 
 FlowSequence RealNVPImpl::vector_flow(const RealNVPConfig& config, Rng& init) const {
@@ -142,10 +144,7 @@ Tensor RealNVPImpl::inverse(const Tensor& z) {
   return discrete() ? h + middle() : h;
 }
 
-Tensor RealNVPImpl::real(const Tensor& x) const {
-  const Tensor parameter = scales_.front()->parameters().front();
-  return x.to(parameter.device(), parameter.scalar_type());
-}
+Tensor RealNVPImpl::real(const Tensor& x) const { return x.to(like_.device(), like_.scalar_type()); }
 
 Tensor RealNVPImpl::dequantize(const Tensor& x, Rng& rng) const {
   const Tensor level = real(x);

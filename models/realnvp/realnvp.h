@@ -112,6 +112,7 @@ class RealNVPImpl final : public torch::nn::Module {
   Logit logit_{nullptr};  // of images
   std::vector<FlowSequence> scales_;
   std::vector<std::vector<int64_t>> parts_;  // sizes of the latent's parts, in its order, without the batch
+  Tensor like_;  // a parameter: tells type and device, which collecting all of them would take long to find out
 };
 TORCH_MODULE(RealNVP);
 

@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "models/fused_gaussian.h"
+#include "models/pixels.h"
 
 namespace genzoo {
 namespace {
@@ -42,6 +44,12 @@ Tensor full_precision(const Tensor& x) {
   return x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf ? x.to(at::kFloat) : x;
 }
 
+/// Of means and log-variances (B, 2 Z).
+DiagNormal normal_of(const Tensor& moments) {
+  const std::vector<Tensor> halves = moments.chunk(2, /*dim=*/1);
+  return {halves[0], halves[1] / 2};
+}
+
 /// (B, ...) -> (B, K, ...), a view.
 Tensor repeat_each(const Tensor& x, int64_t k) {
   std::vector<int64_t> size = x.sizes().vec();
@@ -62,17 +70,22 @@ VAEImpl::VAEImpl(const VAEConfig& config, const DataSpec& data, Rng& init) : con
   const int64_t maps = config.likelihood == VAELikelihood::bernoulli ? 1 : 2;  // logits, or means and log-scales
   encoder = register_module("encoder", make_vae_encoder(config.network, data, 2 * config.latent_dim, init));
   decoder = register_module("decoder", make_vae_decoder(config.network, data, config.latent_dim, maps, init));
+  like_ = parameters().front();
 }
 
-DiagNormal VAEImpl::encode(const Tensor& x) {
-  Tensor input = x.to(parameters().front().scalar_type());
-  if (data_.levels > 0) input = input / static_cast<double>(data_.levels - 1);
-  const std::vector<Tensor> q = full_precision(encoder->forward(input)).chunk(2, /*dim=*/1);
-  return {q[0], q[1] / 2};  // the network gives log(std^2)
+VAEImpl::Examples VAEImpl::examples(const Tensor& x) const {
+  const auto type = like_.scalar_type();
+  if (data_.levels == 0) return {x, x.to(type)};
+  return {x, scaled_pixels(x, static_cast<double>(data_.levels - 1), /*shift=*/0, type)};
 }
+
+/// Of q(z|x): the means and behind them log(std^2). (B, 2 Z)
+Tensor VAEImpl::moments(const Tensor& scaled) { return full_precision(encoder->forward(scaled)); }
+
+DiagNormal VAEImpl::encode(const Tensor& x) { return normal_of(moments(examples(x).scaled)); }
 
 VAEImpl::Likelihood VAEImpl::decode(const Tensor& z) {
-  const Tensor h = full_precision(decoder->forward(z.to(parameters().front().scalar_type())));
+  const Tensor h = full_precision(decoder->forward(z.to(like_.scalar_type())));
   if (config_.likelihood == VAELikelihood::bernoulli) return Bernoulli{h};
   const std::vector<Tensor> maps = h.chunk(2, /*dim=*/1);
   const Tensor& mean = maps[0];
@@ -81,41 +94,33 @@ VAEImpl::Likelihood VAEImpl::decode(const Tensor& z) {
   return DiscretizedLogistic{mean, log_scale, data_.levels};
 }
 
-/// x, as stored, at the point where p(x|z) is evaluated. The Gaussian sees pixels spread uniformly over their cells and
-/// scaled to [-1, 1]: E_u[log p(x + u)] <= log of p's integral over the cell, the probability of the pixels
-/// (Theis et al., 2016, eq. (4)).
-Tensor VAEImpl::observation(const Tensor& x, Rng& rng) const {
-  const Tensor value = x.to(parameters().front().scalar_type());
-  if (data_.levels == 0) return value;
-  const auto levels = static_cast<double>(data_.levels);
-  switch (config_.likelihood) {
-    case VAELikelihood::bernoulli:
-      return value / (levels - 1);
-    case VAELikelihood::gaussian:
-      return (value + rng.uniform_like(value)) * (2 / levels) - 1;
-    case VAELikelihood::discretized_logistic:
-      break;
-  }
-  return value;
+/// x at the point where p(x|z) is evaluated. The Gaussian sees pixels spread uniformly over their cells and scaled to
+/// [-1, 1]: E_u[log p(x + u)] <= log of p's integral over the cell, the probability of the pixels (Theis et al., 2016,
+/// eq. (4)).
+Tensor VAEImpl::observation(const Examples& x, Rng& rng) const {
+  if (data_.levels == 0 || config_.likelihood == VAELikelihood::bernoulli) return x.scaled;
+  const Tensor level = x.stored.to(x.scaled.scalar_type());
+  if (config_.likelihood == VAELikelihood::discretized_logistic) return level;
+  return (level + rng.uniform_like(level)) * (2 / static_cast<double>(data_.levels)) - 1;
 }
 
-/// log p(x|z). x (B, ...) as stored, z (B, K, Z) -> (B, K)
-Tensor VAEImpl::log_likelihood(const Tensor& x, const Tensor& z, Rng& rng) {
-  const int64_t k = z.size(1);
-  const Tensor observed = observation(repeat_each(x, k), rng).flatten(0, 1);  // (B K, ...)
-  const Likelihood p = decode(z.flatten(0, 1));
-  const Tensor log_p = std::visit([&](const auto& d) { return d.log_prob(observed); }, p).view({-1, k});
+/// log p(x|z) of x observed (B, ...) and z (B, Z). (B)
+Tensor VAEImpl::log_likelihood(const Tensor& observed, const Tensor& z) {
+  const Likelihood p = decode(z);
+  const Tensor log_p = std::visit([&](const auto& d) { return d.log_prob(observed); }, p);
   if (data_.levels == 0 || config_.likelihood != VAELikelihood::gaussian) return log_p;
   // From a density over [-1, 1] to one over cells of unit size.
   return log_p + static_cast<double>(data_.dims()) * std::log(2 / static_cast<double>(data_.levels));
 }
 
-VAEImpl::Importance VAEImpl::importance(const Tensor& x, const DiagNormal& q, int64_t k, Rng& rng) {
+VAEImpl::Importance VAEImpl::importance(const Examples& x, const DiagNormal& q, int64_t k, Rng& rng) {
   const DiagNormal wide{repeat_each(q.mean, k), repeat_each(q.log_std, k)};
   const Tensor z = wide.rsample(rng);  // (B, K, Z)
   const Tensor log_prior = standard_normal_log_prob(z.flatten(0, 1));
   const Tensor log_q = DiagNormal{wide.mean.flatten(0, 1), wide.log_std.flatten(0, 1)}.log_prob(z.flatten(0, 1));
-  return {log_likelihood(x, z, rng), (log_prior - log_q).view({-1, k})};
+  const Tensor observed = observation({repeat_each(x.stored, k), repeat_each(x.scaled, k)}, rng);  // (B, K, ...)
+  const Tensor log_p = log_likelihood(observed.flatten(0, 1), z.flatten(0, 1));
+  return {log_p.view({-1, k}), (log_prior - log_q).view({-1, k})};
 }
 
 double VAEImpl::kl_weight(int64_t step) const {
@@ -124,32 +129,34 @@ double VAEImpl::kl_weight(int64_t step) const {
 }
 
 Loss VAEImpl::loss(const Batch& batch, Rng& rng, int64_t step) {
-  const DiagNormal q = encode(batch.x);
+  const Examples x = examples(batch.x);
+  const Tensor q = moments(x.scaled);
   if (config_.importance_samples > 1) {
     // Burda et al. (2016), eq. (8), with the gradient of the reparameterized draws.
-    const auto [log_p, log_ratio] = importance(batch.x, q, config_.importance_samples, rng);
+    const auto [log_p, log_ratio] = importance(x, normal_of(q), config_.importance_samples, rng);
     return {-log_mean_exp(log_p + log_ratio, /*dim=*/1).mean(),
             {{"reconstruction", -log_p.mean().detach()}, {"kl", -log_ratio.mean().detach()}}};
   }
-  const Tensor z = q.rsample(rng).unsqueeze(1);
-  const Tensor reconstruction = -log_likelihood(batch.x, z, rng).mean();
-  const Tensor kl = kl_to_standard_normal(q).mean(/*dim=*/0);  // (Z), of each latent dimension over the batch
+  const auto [z, divergence] = draw_gaussian(q, rng.normal_like(q.narrow(1, 0, config_.latent_dim)));
+  const Tensor reconstruction = -log_likelihood(observation(x, rng), z).mean();
+  const Tensor kl = divergence.mean(/*dim=*/0);  // (Z), of each latent dimension over the batch
   const double weight = kl_weight(step);
-  Terms terms{{"reconstruction", reconstruction.detach()}, {"kl", kl.sum().detach()}};
+  Terms terms{{"reconstruction", reconstruction.detach()}, {"kl", kl.detach().sum()}};
   if (config_.beta != 1 || config_.kl_warmup_steps > 0) terms["kl_weight"] = at::scalar_tensor(weight, kl.options());
   return {reconstruction + weight * kl.clamp_min(config_.free_bits).sum(), std::move(terms)};
 }
 
 Tensor VAEImpl::log_prob(const Tensor& x, int64_t k, Rng& rng) {
   TORCH_CHECK(k >= 1, "models/vae: log_prob with k = ", k, "; at least 1 draw is needed");
-  const DiagNormal q = encode(x);
+  const Examples seen = examples(x);
+  const DiagNormal q = normal_of(moments(seen.scaled));
   if (k == 1) {
-    const Tensor z = q.rsample(rng).unsqueeze(1);
-    return log_likelihood(x, z, rng).squeeze(1) - kl_to_standard_normal(q).sum(/*dim=*/1);
+    const Tensor z = q.rsample(rng);
+    return log_likelihood(observation(seen, rng), z) - kl_to_standard_normal(q).sum(/*dim=*/1);
   }
   std::vector<Tensor> log_weights;
   for (int64_t done = 0; done < k; done += kSamplesAtOnce) {
-    const auto [log_p, log_ratio] = importance(x, q, std::min(kSamplesAtOnce, k - done), rng);
+    const auto [log_p, log_ratio] = importance(seen, q, std::min(kSamplesAtOnce, k - done), rng);
     log_weights.push_back(log_p + log_ratio);
   }
   return log_mean_exp(at::cat(log_weights, /*dim=*/1), /*dim=*/1);

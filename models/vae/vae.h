@@ -97,15 +97,23 @@ class VAEImpl final : public torch::nn::Module {
 
  private:
   double kl_weight(int64_t step) const;
-  Tensor observation(const Tensor& x, Rng& rng) const;
-  Tensor log_likelihood(const Tensor& x, const Tensor& z, Rng& rng);
+  /// Examples as they are stored, and as the encoder takes them.
+  struct Examples {
+    Tensor stored;  ///< (B, ...)
+    Tensor scaled;  ///< (B, ...)  pixels in [0, 1], or vectors, in the network's type
+  };
+  Examples examples(const Tensor& x) const;
+  Tensor moments(const Tensor& scaled);
+  Tensor observation(const Examples& x, Rng& rng) const;
+  Tensor log_likelihood(const Tensor& observed, const Tensor& z);
   struct Importance;
-  Importance importance(const Tensor& x, const DiagNormal& q, int64_t k, Rng& rng);
+  Importance importance(const Examples& x, const DiagNormal& q, int64_t k, Rng& rng);
   Tensor mean_as_stored(const Likelihood& p) const;
   Tensor as_stored(const Tensor& value) const;
 
   VAEConfig config_;
   DataSpec data_;
+  Tensor like_;  ///< a parameter: tells type and device, which collecting all of them would take long to find out
 };
 TORCH_MODULE(VAE);
 
