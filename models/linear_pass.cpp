@@ -53,10 +53,10 @@ void finish(const Tensor& y, const Tensor& slope, const Tensor& bias, Activation
   }
 }
 
-/// The gradient of z = x W^T + b from that of y, in the type of x; adds its columns to `bias_gradient` unless that is
-/// undefined.
-Tensor before_activation(const Tensor& dy, const Tensor& kept, const Tensor& bias_gradient, Activation activation,
-                         torch::ScalarType type) {
+}  // namespace
+
+Tensor LinearPass::before_activation(const Tensor& dy, const Tensor& kept, const Tensor& bias_gradient,
+                                     Activation activation, torch::ScalarType type) {
   const int64_t rows = dy.size(0), stride = dy.size(1);
   const bool round = type == torch::kBFloat16 && !is_reduced(dy);
   if (activation == Activation::none && !round) {
@@ -88,8 +88,6 @@ Tensor before_activation(const Tensor& dy, const Tensor& kept, const Tensor& bia
   });
   return dz;
 }
-
-}  // namespace
 
 void LinearPass::multiply(const Tensor& a, const Tensor& b, const Tensor& c, float alpha, float beta) {
   if (is_reduced(a)) {

@@ -22,8 +22,8 @@ enum class Activation {
   gelu,  ///< the tanh form. Hendrycks & Gimpel (2016)
 };
 
-/// activation(x W^T + b) of rows x (N, in), weight (out, in), bias (out) or undefined. `weight` may have rows that are
-/// not next to each other.
+/// activation(x W^T + b) of rows x (N, in), weight (out, in), bias (out) or undefined. `weight` may have rows, or
+/// columns, that are not next to each other.
 struct LinearPass {
   /// Into y (N, out), in x's type or float32, whose rows need not be next to each other. Returns what
   /// backward() is to be given as `kept` in case of GELU: its slopes, unless they are not wanted.
@@ -40,6 +40,11 @@ struct LinearPass {
   /// x_type, that of rows that were rounded from float32 without being rounded itself.
   static Gradients backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& bias,
                             const Tensor& kept, Activation activation, Wanted wanted, torch::ScalarType x_type);
+
+  /// The gradient of z = x W^T + b from that of y = activation(z), in `type`; adds its columns to `bias_gradient`
+  /// unless that is undefined.
+  static Tensor before_activation(const Tensor& dy, const Tensor& kept, const Tensor& bias_gradient,
+                                  Activation activation, torch::ScalarType type);
 
   /// Products with the same right factor w (in, out), for rows of the type of `rows`.
   class Product final {

@@ -40,12 +40,15 @@ inline void store_pairs(float* row, int64_t begin, int64_t dims, const Pair& pai
   std::memcpy(row + begin, values, static_cast<size_t>(dims - begin) * sizeof(float));
 }
 
-inline int64_t changed_count(int64_t dims, int64_t changed) { return (dims - changed + 1) / 2; }
+inline int64_t second_count(int64_t dims, int64_t first) { return (dims - first + 1) / 2; }
 
 /// How many of the pairs from `i` on are there, at most a vector of them.
 inline int count_from(int64_t i, int64_t all) {
   return static_cast<int>(all - i < kPairs ? (all > i ? all - i : 0) : kPairs);
 }
+
+/// Dimensions `first`, first + 2, ... of a pair of even and odd ones.
+inline Vec& every_second(Pair& pair, int64_t first) { return first == 0 ? pair.even : pair.odd; }
 
 inline Vec load_some(const float* values, int64_t i, int count) {
   return count > 0 ? Vec::loadu(values + i, count) : Vec(0.0F);
@@ -53,9 +56,31 @@ inline Vec load_some(const float* values, int64_t i, int count) {
 
 }  // namespace
 
+void take_every_second(const float* x, int64_t first, float* y, int64_t rows, int64_t dims) {
+  const int64_t all = second_count(dims, first);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < all; i += kPairs) {
+      Pair pair = load_pairs(x + r * dims, 2 * i, dims);
+      store(every_second(pair, first), y + r * all + i, count_from(i, all));
+    }
+  }
+}
+
+void add_every_second(float* x, int64_t first, const float* y, int64_t rows, int64_t dims) {
+  const int64_t all = second_count(dims, first);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < all; i += kPairs) {
+      Pair pair = load_pairs(x + r * dims, 2 * i, dims);
+      Vec& sum = every_second(pair, first);
+      sum = sum + load_some(y + r * all, i, count_from(i, all));
+      store_pairs(x + r * dims, 2 * i, dims, pair);
+    }
+  }
+}
+
 void couple(const float* x, const float* raw, const float* bound, int64_t changed, float* y, float* tanh_scale,
             float* log_det, int64_t rows, int64_t dims) {
-  const int64_t all = changed_count(dims, changed);
+  const int64_t all = second_count(dims, changed);
   for (int64_t r = 0; r < rows; ++r) {
     const float* raw_scale = raw + r * 2 * all;
     const float* translation = raw_scale + all;
@@ -66,7 +91,7 @@ void couple(const float* x, const float* raw, const float* bound, int64_t change
       const Vec bounded = load_some(raw_scale, i, count).tanh();
       if (count > 0) bounded.store(tanh_scale + r * all + i, count);
       const Vec scale = bound ? bounded * load_some(bound, i, count) : bounded;  // zeros beyond the last
-      Vec& moved = changed == 0 ? pair.even : pair.odd;
+      Vec& moved = every_second(pair, changed);
       moved = at::vec::fmadd(moved, scale.exp(), load_some(translation, i, count));
       sum = sum + scale;
       store_pairs(y + r * dims, 2 * i, dims, pair);
@@ -82,7 +107,7 @@ void couple(const float* x, const float* raw, const float* bound, int64_t change
 void couple_backward(const float* dy, const float* dlog_det, const float* x, const float* tanh_scale,
                      const float* bound, int64_t changed, float* dx, float* draw, float* dbound, int64_t rows,
                      int64_t dims) {
-  const int64_t all = changed_count(dims, changed);
+  const int64_t all = second_count(dims, changed);
   const Vec one(1.0F);
   for (int64_t r = 0; r < rows; ++r) {
     const Vec from_log_det(dlog_det[r]);
@@ -92,7 +117,7 @@ void couple_backward(const float* dy, const float* dlog_det, const float* x, con
       const Pair in = load_pairs(x + r * dims, 2 * i, dims);
       const Vec bounded = load_some(tanh_scale + r * all, i, count);
       const Vec limit = bound ? load_some(bound, i, count) : one;
-      Vec& moved = changed == 0 ? up.even : up.odd;
+      Vec& moved = every_second(up, changed);
       const Vec dtranslation = moved;
       moved = moved * (bounded * limit).exp();
       const Vec dscale = at::vec::fmadd(moved, changed == 0 ? in.even : in.odd, from_log_det);

@@ -256,6 +256,11 @@ struct Kernels {
   // The affine coupling of vectors (rows, dims) whose dimensions changed, changed + 2, ... change, C of them; changed
   // is 0 or 1. Dinh et al. (2017), eqs. (4), (6).
 
+  /// y (rows, C) = dimensions first, first + 2, ... of x; first 0 or 1.
+  void (*take_every_second)(const float* x, int64_t first, float* y, int64_t rows, int64_t dims);
+  /// Adds y to those dimensions of x.
+  void (*add_every_second)(float* x, int64_t first, const float* y, int64_t rows, int64_t dims);
+
   /// With s = bound tanh(raw scale) (bound (C), or nullptr: 1): y = x exp(s) + t where it changes, x elsewhere;
   /// log_det (rows) = sum of s. raw (rows, 2 C): raw scales, then t. Leaves tanh_scale (rows, C) for the gradient.
   void (*couple)(const float* x, const float* raw, const float* bound, int64_t changed, float* y, float* tanh_scale,

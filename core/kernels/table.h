@@ -71,6 +71,8 @@ void bernoulli(const float* logits, const float* x, float* slope, float* log_pro
 void draw_gaussian(const float* moments, const float* noise, float* z, float* divergence, int64_t rows, int64_t dims);
 void draw_gaussian_backward(const float* dz, const float* ddivergence, const float* moments, const float* noise,
                             float* dmoments, int64_t rows, int64_t dims);
+void take_every_second(const float* x, int64_t first, float* y, int64_t rows, int64_t dims);
+void add_every_second(float* x, int64_t first, const float* y, int64_t rows, int64_t dims);
 void couple(const float* x, const float* raw, const float* bound, int64_t changed, float* y, float* tanh_scale,
             float* log_det, int64_t rows, int64_t dims);
 void couple_backward(const float* dy, const float* dlog_det, const float* x, const float* tanh_scale,

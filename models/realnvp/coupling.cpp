@@ -26,6 +26,11 @@ CouplingMLPImpl::CouplingMLPImpl(int64_t dim, int64_t hidden_dim, int64_t hidden
     const int64_t in = i == 0 ? dim : hidden_dim, out = i == hidden_layers ? 2 * dim : hidden_dim;
     layers_.push_back(register_module(std::to_string(i), Linear(in, out, init)));
   }
+  // What a coupling's mask leaves of the inputs is every second one: with the weights of an input together in memory,
+  // the product with these alone needs no copy of them.
+  const torch::NoGradGuard no_grad;
+  Tensor& first = layers_.front()->weight;
+  first.set_data(first.t().contiguous().t());
   if (zero_start) zero(layers_.back());
 }
 

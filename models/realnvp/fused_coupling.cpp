@@ -7,6 +7,7 @@
 #include "core/bfloat16.h"
 #include "core/kernels/kernels.h"
 #include "core/workers.h"
+#include "models/below_autograd.h"
 #include "models/fused_linear.h"
 #include "models/gradients_of_gradients.h"
 #include "models/leaf_gradients.h"
@@ -18,16 +19,20 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// Every second row, of the scales and of the translations: what the last layer gives of the dimensions that change.
-struct ChangedRows {
-  Tensor scale, translation;
+/// Of the last layer's rows (2 D, ...), or of what belongs to them, the scales' and then the translations' of
+/// dimensions first, first + 2, ...: one piece where D is even, for they are evenly spaced then, else two.
+std::vector<Tensor> second_rows(const Tensor& whole, int64_t first) {
+  const int64_t dims = whole.size(0) / 2;
+  if (dims % 2 == 0) return {whole.slice(/*dim=*/0, first, 2 * dims, /*step=*/2)};
+  return {whole.slice(0, first, dims, 2), whole.slice(0, dims + first, 2 * dims, 2)};
+}
 
-  ChangedRows(const Tensor& whole, int64_t changed) {
-    const int64_t dims = whole.size(0) / 2;
-    scale = whole.slice(/*dim=*/0, changed, dims, /*step=*/2);
-    translation = whole.slice(/*dim=*/0, dims + changed, 2 * dims, /*step=*/2);
-  }
-};
+/// Of the first layer's columns those of dimensions first, first + 2, ..., a factor of products without a copy where
+/// the elements of a column lie together (see CouplingMLPImpl).
+Tensor second_columns(const Tensor& whole, int64_t first) {
+  return whole.slice(/*dim=*/1, first, whole.size(1), /*step=*/2);
+}
+Tensor as_factor(const Tensor& t) { return t.stride(0) == 1 || t.stride(1) == 1 ? t : t.contiguous(); }
 
 Tensor changed_of(const Tensor& bound, int64_t changed) {
   return bound.defined() ? bound.slice(/*dim=*/0, changed, bound.size(0), /*step=*/2).contiguous() : Tensor();
@@ -53,28 +58,33 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
  public:
   static constexpr size_t kOthers = 5;  ///< arguments before the parameters
 
-  /// parameters: weight and bias of each layer, and the bound if there is one. reduced: products in bfloat16.
+  /// parameters: weight and bias of each layer, two layers at least, and the bound if there is one. reduced: products
+  /// in bfloat16.
   static variable_list forward(AutogradContext* ctx, const Tensor& x, const Tensor& mask, int64_t changed, bool bounded,
                                bool reduced, at::TensorList parameters) {
-    const int64_t rows = x.size(0), dims = x.size(1);
+    const BelowAutograd below;
+    const int64_t rows = x.size(0), dims = x.size(1), kept = 1 - changed;
     const auto layers = layers_of(parameters.slice(0, parameters.size() - (bounded ? 1 : 0)));
     const Tensor bound = changed_of(bounded ? parameters.back() : Tensor(), changed);
-    const auto rounded = [&](const Tensor& t) { return reduced ? to_bfloat16(t) : t; };
-    std::vector<Tensor> hidden{rounded(x * mask)};
+    const Tensor seen = at::empty({rows, (dims - kept + 1) / 2}, x.options());
+    by_rows(x, [&](int64_t at, int64_t n) {
+      kernels().take_every_second(x.const_data_ptr<float>() + at * dims, kept,
+                                  seen.mutable_data_ptr<float>() + at * seen.size(1), n, dims);
+    });
+    std::vector<Tensor> hidden{reduced ? to_bfloat16(seen) : seen};
     for (size_t i = 0; i + 1 < layers.size(); ++i) {
       const Tensor y = at::empty({rows, layers[i].weight.size(0)}, hidden.back().options());
-      LinearPass::forward(y, hidden.back(), layers[i].weight, layers[i].bias, Activation::relu, /*with_slope=*/false);
+      const Tensor weight = i == 0 ? as_factor(second_columns(layers[i].weight, kept)) : layers[i].weight;
+      LinearPass::forward(y, hidden.back(), weight, layers[i].bias, Activation::relu, /*with_slope=*/false);
       hidden.push_back(y);
     }
-    const ChangedRows weight(layers.back().weight, changed), bias(layers.back().bias, changed);
-    const int64_t count = weight.scale.size(0);
+    const int64_t count = (dims - changed + 1) / 2;
     const Tensor raw = at::empty({rows, 2 * count}, x.options());
-    const auto last = [&](int64_t begin, const Tensor& w, const Tensor& b) {
-      LinearPass::forward(raw.narrow(1, begin, count), hidden.back(), w, b.contiguous(), Activation::none, false);
-    };
-    last(0, weight.scale, bias.scale);
-    last(count, weight.translation, bias.translation);
-
+    const auto weights = second_rows(layers.back().weight, changed), biases = second_rows(layers.back().bias, changed);
+    for (size_t i = 0, begin = 0; i < weights.size(); begin += static_cast<size_t>(weights[i++].size(0))) {
+      LinearPass::forward(raw.narrow(1, static_cast<int64_t>(begin), weights[i].size(0)), hidden.back(), weights[i],
+                          biases[i].contiguous(), Activation::none, /*with_slope=*/false);
+    }
     const Tensor y = at::empty_like(x), tanh_scale = at::empty({rows, count}, x.options());
     const Tensor log_det = at::empty({rows}, x.options());
     by_rows(x, [&](int64_t at, int64_t n) {
@@ -89,100 +99,175 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
     ctx->save_for_backward(saved);
     ctx->saved_data["changed"] = changed;
     ctx->saved_data["bounded"] = bounded;
-    ctx->saved_data["reduced"] = reduced;
-    ctx->saved_data["layers"] = static_cast<int64_t>(layers.size());
     return {y, log_det};
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
-    const variable_list saved = ctx->get_saved_variables();
-    const int64_t changed = ctx->saved_data["changed"].toInt();
-    const bool bounded = ctx->saved_data["bounded"].toBool();
-    const auto layer_count = static_cast<size_t>(ctx->saved_data["layers"].toInt());
-    const Tensor &x = saved[0], &mask = saved[1], &tanh_scale = saved[2];
-    const at::ArrayRef<Tensor> hidden(saved.data() + 3, layer_count);
-    const at::ArrayRef<Tensor> parameters(saved.data() + 3 + layer_count, saved.size() - 3 - layer_count);
-    const at::ArrayRef<Tensor> of_layers = parameters.slice(0, 2 * layer_count);
-    const bool reduced = ctx->saved_data["reduced"].toBool();
-    if (at::GradMode::is_enabled()) return differentiable(x, mask, bounded, of_layers, parameters, gradients);
-    const auto rounded = [&](const Tensor& t) { return reduced ? to_bfloat16(t) : t; };
-
+    const Saved s(ctx);
+    if (at::GradMode::is_enabled()) return differentiable(s, gradients);
+    const BelowAutograd below;
     // Of the arguments only tensors have edges: x, mask, parameters; all of them have a place among the results.
     const auto wanted = [&](size_t parameter) { return ctx->needs_input_grad(2 + parameter); };
-    const auto layers = layers_of(of_layers);
-    const Tensor whole_bound = bounded ? parameters.back() : Tensor();
-    const int64_t rows = x.size(0), dims = x.size(1), count = tanh_scale.size(1);
-    Tensor dx = at::empty_like(x);
-    const Tensor draw = at::empty({rows, 2 * count}, x.options());
-    const Tensor dbound = bounded ? at::empty({rows, count}, x.options()) : Tensor();
-    const Tensor dy = gradients[0].contiguous(), dlog_det = gradients[1].contiguous();
-    const Tensor bound = changed_of(whole_bound, changed);
-    by_rows(x, [&](int64_t at, int64_t n) {
-      kernels().couple_backward(dy.const_data_ptr<float>() + at * dims, dlog_det.const_data_ptr<float>() + at,
-                                x.const_data_ptr<float>() + at * dims, tanh_scale.const_data_ptr<float>() + at * count,
-                                data_or_null(bound), changed, dx.mutable_data_ptr<float>() + at * dims,
-                                draw.mutable_data_ptr<float>() + at * 2 * count,
-                                bounded ? dbound.mutable_data_ptr<float>() + at * count : nullptr, n, dims);
-    });
+    const bool wants_x = ctx->needs_input_grad(0);
+    variable_list results(kOthers + s.parameters.size());
+    const auto result = [&](size_t parameter) -> Tensor& { return results[kOthers + parameter]; };
 
-    variable_list results(kOthers + parameters.size());
-    if (bounded) {
-      const Tensor gradient = LeafGradients::place(whole_bound, wanted(parameters.size() - 1), results.back());
-      if (gradient.defined()) gradient.slice(0, changed, dims, 2).add_(dbound.sum(0));
+    const Tensor whole_bound = s.bounded ? s.parameters.back() : Tensor();
+    const Affine affine = affine_backward(s, changed_of(whole_bound, s.changed), gradients);
+    if (s.bounded) {
+      const Tensor gradient = LeafGradients::place(whole_bound, wanted(s.parameters.size() - 1), results.back());
+      if (gradient.defined()) gradient.slice(0, s.changed, s.dims(), 2).add_(affine.bound.sum(0));
     }
-    // The last layer, of which only what changes was computed.
-    const size_t last = layer_count - 1;
-    const Tensor factors = rounded(draw);  // of products
-    const Tensor dscale = factors.narrow(1, 0, count), dtranslation = factors.narrow(1, count, count);
-    if (wanted(2 * last)) {
-      const Tensor& leaf = layers[last].weight;
-      auto* slot = LeafGradients::at(leaf);
-      const Tensor gradient = slot ? slot->memory() : results[kOthers + 2 * last] = at::empty_like(leaf);
-      const float beta = slot ? slot->beta() : 0;
-      const ChangedRows part(gradient, changed);
-      if (beta == 0) {  // of the rows that were not computed the gradient is zero
-        const ChangedRows rest(gradient, 1 - changed);
-        rest.scale.zero_();
-        rest.translation.zero_();
-      }
-      LinearPass::multiply(dscale.t(), hidden[last], part.scale, 1, beta);
-      LinearPass::multiply(dtranslation.t(), hidden[last], part.translation, 1, beta);
-    }
-    const Tensor bias_gradient =
-        LeafGradients::place(layers[last].bias, wanted(2 * last + 1), results[kOthers + 2 * last + 1]);
-    if (bias_gradient.defined()) {
-      const Tensor sums = draw.sum(0);
-      const ChangedRows part(bias_gradient, changed);
-      part.scale.add_(sums.narrow(0, 0, count));
-      part.translation.add_(sums.narrow(0, count, count));
-    }
-    const ChangedRows weight(layers[last].weight, changed);
-    const Tensor dlast = at::empty(hidden[last].sizes(), x.options());
-    LinearPass::multiply(dscale, rounded(weight.scale), dlast);
-    LinearPass::multiply(dtranslation, rounded(weight.translation), dlast, 1, 1);
-    Tensor dh = rounded(dlast);
-    for (size_t i = last; i-- > 0;) {
+    const size_t last = s.layers.size() - 1;
+    Tensor dh = last_layer_backward(s, affine.raw, wanted(2 * last), wanted(2 * last + 1), result(2 * last),
+                                    result(2 * last + 1));
+    for (size_t i = last - 1; i > 0; --i) {
       LinearPass::Gradients g =
-          LinearPass::backward(dh, hidden[i], layers[i].weight, layers[i].bias, hidden[i + 1], Activation::relu,
-                               {i > 0 || ctx->needs_input_grad(0), wanted(2 * i), wanted(2 * i + 1)},
-                               i > 0 ? hidden[i].scalar_type() : x.scalar_type());
-      results[kOthers + 2 * i] = g.weight;
-      results[kOthers + 2 * i + 1] = g.bias;
+          LinearPass::backward(dh, s.hidden[i], s.layers[i].weight, s.layers[i].bias, s.hidden[i + 1], Activation::relu,
+                               {true, wanted(2 * i), wanted(2 * i + 1)}, s.hidden[i].scalar_type());
+      result(2 * i) = g.weight;
+      result(2 * i + 1) = g.bias;
       dh = g.x;
     }
-    if (ctx->needs_input_grad(0)) results[0] = dx.addcmul_(dh, mask);
+    const Tensor dseen = first_layer_backward(s, dh, wants_x, wanted(0), wanted(1), result(0), result(1));
+    if (!wants_x) return results;
+    by_rows(affine.x, [&](int64_t at, int64_t n) {
+      kernels().add_every_second(affine.x.mutable_data_ptr<float>() + at * s.dims(), 1 - s.changed,
+                                 dseen.const_data_ptr<float>() + at * dseen.size(1), n, s.dims());
+    });
+    results[0] = affine.x;
     return results;
   }
 
  private:
+  /// What forward() left.
+  struct Saved {
+    variable_list all;
+    int64_t changed;
+    bool bounded;
+    size_t count;  ///< of layers
+    const Tensor &x, &mask, &tanh_scale;
+    at::ArrayRef<Tensor> hidden, parameters;
+    std::vector<LinearParameters> layers;
+
+    explicit Saved(AutogradContext* ctx)
+        : all(ctx->get_saved_variables()),
+          changed(ctx->saved_data["changed"].toInt()),
+          bounded(ctx->saved_data["bounded"].toBool()),
+          count((all.size() - 3 - (bounded ? 1 : 0)) / 3),  // each has what it takes, a weight and a bias
+          x(all[0]),
+          mask(all[1]),
+          tanh_scale(all[2]),
+          hidden(all.data() + 3, count),
+          parameters(all.data() + 3 + count, all.size() - 3 - count),
+          layers(layers_of(parameters.slice(0, 2 * count))) {}
+
+    int64_t dims() const { return x.size(1); }
+    /// A factor of products: rounded if those of forward() were.
+    Tensor factor(const Tensor& t) const { return LinearPass::factor(t, hidden[0]); }
+  };
+
+  /// Gradients of what the affine map takes.
+  struct Affine {
+    Tensor x, raw, bound;  ///< (B, D), (B, 2 C), (B, C): the last for each row
+  };
+  static Affine affine_backward(const Saved& s, const Tensor& bound, const variable_list& gradients) {
+    const int64_t rows = s.x.size(0), dims = s.dims(), count = s.tanh_scale.size(1);
+    const Tensor dy = gradients[0].contiguous(), dlog_det = gradients[1].contiguous();
+    const Affine g{at::empty_like(s.x), at::empty({rows, 2 * count}, s.x.options()),
+                   s.bounded ? at::empty({rows, count}, s.x.options()) : Tensor()};
+    by_rows(s.x, [&](int64_t at, int64_t n) {
+      kernels().couple_backward(dy.const_data_ptr<float>() + at * dims, dlog_det.const_data_ptr<float>() + at,
+                                s.x.const_data_ptr<float>() + at * dims,
+                                s.tanh_scale.const_data_ptr<float>() + at * count, data_or_null(bound), s.changed,
+                                g.x.mutable_data_ptr<float>() + at * dims,
+                                g.raw.mutable_data_ptr<float>() + at * 2 * count,
+                                s.bounded ? g.bound.mutable_data_ptr<float>() + at * count : nullptr, n, dims);
+    });
+    return g;
+  }
+
+  /// Of the last layer, of which only what changes was computed; returns the gradient of what it takes.
+  static Tensor last_layer_backward(const Saved& s, const Tensor& draw, bool wants_weight, bool wants_bias,
+                                    Tensor& weight_result, Tensor& bias_result) {
+    const auto& [weight, bias] = s.layers.back();
+    const Tensor &h = s.hidden.back(), factors = s.factor(draw);
+    const auto weights = second_rows(weight, s.changed);
+    std::vector<Tensor> parts;  // of the gradient of raw
+    for (int64_t begin = 0; const Tensor& w : weights) {
+      parts.push_back(factors.narrow(1, begin, w.size(0)));
+      begin += w.size(0);
+    }
+    if (wants_weight) {
+      const auto [gradient, beta] = begin_gradient(weight, weight_result);
+      if (beta == 0) {  // of the rows that were not computed the gradient is zero
+        for (const Tensor& rest : second_rows(gradient, 1 - s.changed)) rest.zero_();
+      }
+      const auto places = second_rows(gradient, s.changed);
+      for (size_t i = 0; i < parts.size(); ++i) LinearPass::multiply(parts[i].t(), h, places[i], 1, beta);
+    }
+    const Tensor bias_gradient = LeafGradients::place(bias, wants_bias, bias_result);
+    if (bias_gradient.defined()) {
+      const Tensor sums = draw.sum(0);
+      for (int64_t begin = 0; const Tensor& place : second_rows(bias_gradient, s.changed)) {
+        place.add_(sums.narrow(0, begin, place.size(0)));
+        begin += place.size(0);
+      }
+    }
+    const Tensor dh = at::empty(h.sizes(), draw.options());
+    for (size_t i = 0; i < parts.size(); ++i) {
+      LinearPass::multiply(parts[i], s.factor(weights[i]), dh, 1, i == 0 ? 0.0F : 1.0F);
+    }
+    return s.factor(dh);
+  }
+
+  /// Of the first layer, which sees only the dimensions that do not change; returns the gradient of these, float32.
+  static Tensor first_layer_backward(const Saved& s, const Tensor& dh, bool wants_x, bool wants_weight, bool wants_bias,
+                                     Tensor& weight_result, Tensor& bias_result) {
+    const auto& [weight, bias] = s.layers.front();
+    const Tensor &seen = s.hidden[0], bias_gradient = LeafGradients::place(bias, wants_bias, bias_result);
+    const Tensor dz =
+        LinearPass::before_activation(dh, s.hidden[1], bias_gradient, Activation::relu, seen.scalar_type());
+    if (wants_weight) {
+      const auto [gradient, beta] = begin_gradient(weight, weight_result);
+      if (beta == 0) second_columns(gradient, s.changed).zero_();
+      const Tensor place = second_columns(gradient, 1 - s.changed);
+      if (place.stride(0) == 1) {
+        LinearPass::multiply(seen.t(), dz, place.t(), 1, beta);
+      } else {
+        const Tensor product = at::empty(place.sizes(), place.options());
+        LinearPass::multiply(dz.t(), seen, product);
+        if (beta == 0) {
+          place.copy_(product);
+        } else {
+          place.add_(product);
+        }
+      }
+    }
+    if (!wants_x) return {};
+    const Tensor dseen = at::empty(seen.sizes(), s.x.options());
+    LinearPass::Product(dz, as_factor(second_columns(weight, 1 - s.changed)))(dz, dseen);
+    return dseen;
+  }
+
+  struct Begun {
+    Tensor gradient;
+    float beta;  ///< what a product is to keep of what is there
+  };
+  /// The gradient of a leaf: its LeafGradients, or a new tensor in `result`, of which the caller writes every part.
+  static Begun begin_gradient(const Tensor& leaf, Tensor& result) {
+    if (auto* slot = LeafGradients::at(leaf)) return {slot->memory(), slot->beta()};
+    result = at::empty_like(leaf, leaf.options().requires_grad(false));
+    return {result, 0.0F};
+  }
+
   /// Gradients that have gradients themselves.
-  static variable_list differentiable(const Tensor& x, const Tensor& mask, bool bounded, at::ArrayRef<Tensor> of_layers,
-                                      at::ArrayRef<Tensor> parameters, const variable_list& gradients) {
-    std::vector<Tensor> inputs{x};
-    inputs.insert(inputs.end(), parameters.begin(), parameters.end());
-    const auto [y, log_det] = plain_coupling(x, mask, bounded ? parameters.back() : Tensor(), layers_of(of_layers));
+  static variable_list differentiable(const Saved& s, const variable_list& gradients) {
+    std::vector<Tensor> inputs{s.x};
+    inputs.insert(inputs.end(), s.parameters.begin(), s.parameters.end());
+    const auto [y, log_det] = plain_coupling(s.x, s.mask, s.bounded ? s.parameters.back() : Tensor(), s.layers);
     const std::vector<Tensor> found = gradients_with_graph({y, log_det}, gradients, inputs);
-    variable_list results(kOthers + parameters.size());
+    variable_list results(kOthers + s.parameters.size());
     results[0] = found[0];
     std::copy(found.begin() + 1, found.end(), results.begin() + kOthers);
     return results;

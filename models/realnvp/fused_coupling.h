@@ -16,7 +16,8 @@ struct LinearParameters {
 /// The coupling of vectors x (B, D) whose dimensions `changed`, changed + 2, ... change (changed: 0 or 1), by ReLU
 /// layers that end in the D raw scales and then the D translations. bound (D), or undefined: 1. See CouplingImpl.
 ///
-/// Only what changes is computed of the last layer. On the CPU in float32, else not to be called: fits_fused_coupling.
+/// Only what changes is computed of the last layer, and only what does not change is seen by the first; there are two
+/// layers at least. On the CPU in float32, else not to be called: fits_fused_coupling.
 Transformed fused_coupling(const Tensor& x, int64_t changed, const Tensor& mask, const Tensor& bound,
                            const std::vector<LinearParameters>& layers);
 
