@@ -5,9 +5,22 @@
 #include <ATen/ThreadLocalState.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 
 namespace genzoo {
+namespace {
+
+/// Until `ready`, but not long: a thread that sleeps takes tens of microseconds to wake, as long as a small piece of
+/// work. It gives way to whoever wants the core meanwhile.
+template <class Ready>
+void wait_a_little(const Ready& ready) {
+  constexpr auto kLongest = std::chrono::microseconds(100);
+  const auto start = std::chrono::steady_clock::now();
+  while (!ready() && std::chrono::steady_clock::now() - start < kLongest) std::this_thread::yield();
+}
+
+}  // namespace
 
 OneThread::OneThread(bool wanted) : before_(wanted ? at::get_num_threads() : 0) {
   if (wanted) at::set_num_threads(1);
@@ -35,6 +48,7 @@ void Workers::work(int worker) {
   const OneThread one_thread;
   for (int64_t seen = 0;;) {
     const std::function<void(int)>* task = nullptr;
+    wait_a_little([&] { return round_ > seen; });
     {
       std::unique_lock lock(mutex_);
       begin_.wait(lock, [&] { return ending_ || round_ > seen; });
@@ -74,6 +88,7 @@ void Workers::run(const std::function<void(int worker)>& task) {
   } catch (...) {
     failure = std::current_exception();
   }
+  wait_a_little([&] { return pending_ == 0; });
   std::unique_lock lock(mutex_);
   done_.wait(lock, [&] { return pending_ == 0; });
   failures_[0] = failure;

@@ -2,6 +2,7 @@
 // Threads of this process that share work whose pieces are large: each computes its piece on one thread, where a
 // parallel operator would start and join threads for every tensor.
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -45,8 +46,9 @@ class Workers final {
   std::mutex mutex_;
   std::condition_variable begin_, done_;
   const std::function<void(int)>* task_ = nullptr;
-  int64_t round_ = 0;  ///< how often run() was called
-  int pending_ = 0;    ///< threads still at work
+  // Written under the mutex; read without it by those who are about to wait.
+  std::atomic<int64_t> round_{0};  ///< how often run() was called
+  std::atomic<int> pending_{0};    ///< threads still at work
   bool ending_ = false;
   std::vector<std::exception_ptr> failures_;
   std::vector<std::thread> threads_;  ///< last: they use the rest

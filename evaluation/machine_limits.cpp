@@ -67,7 +67,7 @@ MachineLimits measure_limits(double seconds) {
   limits.read_bytes =
       bytes / each_its_part([&](int64_t begin, int64_t end) { total = kernels().sum(y.data() + begin, end - begin); });
   limits.update_bytes = 3 * bytes / each_its_part([&](int64_t begin, int64_t end) {
-                          kernels().add(x.data() + begin, y.data() + begin, end - begin);
+                          kernels().add(x.data() + begin, x.data() + begin, y.data() + begin, end - begin);
                         });
   return limits;
 }

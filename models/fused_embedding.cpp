@@ -43,8 +43,8 @@ class Embed final : public torch::autograd::Function<Embed> {
     for_ranges(/*workers=*/nullptr, count * channels, count * kLine, [&](int64_t begin, int64_t end) {
       const int64_t first = begin / count, n = (end - begin) / count;
       for (int64_t i = 0; i < count; ++i) {
-        kernels().add(table.mutable_data_ptr<float>() + at[i] * channels + first,
-                      rows.const_data_ptr<float>() + i * channels + first, n);
+        auto* row = table.mutable_data_ptr<float>() + at[i] * channels + first;
+        kernels().add(row, row, rows.const_data_ptr<float>() + i * channels + first, n);
       }
     });
   }

@@ -2,6 +2,7 @@
 
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace genzoo {
@@ -40,6 +41,13 @@ void LeafGradients::start() {
     leaf.slot->fresh_ = true;
     if (!leaf.hook) leaf.slot->zeroed();  // was frozen then, and may not be now
   }
+}
+
+bool LeafGradients::claim() {
+  const auto is_fresh = [](const Leaf& leaf) { return leaf.slot->fresh_; };
+  if (!std::all_of(leaves_.begin(), leaves_.end(), is_fresh)) return false;
+  for (const Leaf& leaf : leaves_) leaf.slot->fresh_ = false;
+  return true;
 }
 
 void LeafGradients::finish() {

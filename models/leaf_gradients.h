@@ -56,6 +56,8 @@ class LeafGradients final {
 
   void start();
   void finish();
+  /// Whether nothing was added since start(). If so, the caller writes all of them, and they count as written.
+  bool claim();
 
   /// The slot of this leaf in this thread's innermost scope; nullptr if there is none: autograd is to add it up.
   static Slot* at(const Tensor& leaf);

@@ -86,6 +86,8 @@ class FlatParameters final {
   /// for those alone that need them.
   void start_gradients();
   void finish_gradients();
+  /// Whether nothing was added since start_gradients(). If so, the caller writes all gradients, and need not finish.
+  bool claim_gradients() { return leaves_->claim(); }
   /// Whoever computes gradients on this thread while it lives puts them where they belong, instead of handing them to
   /// autograd, which would add them in another pass over memory.
   LeafGradients::Scope collecting() { return LeafGradients::Scope(*leaves_); }

@@ -30,13 +30,35 @@ std::vector<Tensor> gradients_of(const FlatParameters& parameters) {
   return gradients;
 }
 
-/// to += from
-void add(const Tensor& to, const Tensor& from, int64_t begin, int64_t end) {
-  if (to.is_cpu() && to.scalar_type() == torch::kFloat) {
-    kernels().add(to.mutable_data_ptr<float>() + begin, from.const_data_ptr<float>() + begin, end - begin);
+/// sum = x + y over elements begin ... end - 1; sum may be x.
+void add(const Tensor& sum, const Tensor& x, const Tensor& y, int64_t begin, int64_t end) {
+  if (sum.is_cpu() && sum.scalar_type() == torch::kFloat) {
+    kernels().add(sum.mutable_data_ptr<float>() + begin, x.const_data_ptr<float>() + begin,
+                  y.const_data_ptr<float>() + begin, end - begin);
   } else {
-    to.narrow(0, begin, end - begin).add_(from.narrow(0, begin, end - begin));
+    const auto part = [&](const Tensor& t) { return t.narrow(0, begin, end - begin); };
+    Tensor out = part(sum);
+    at::add_out(out, part(x), part(y));
   }
+}
+
+/// Adds the sum of `parts`, whose number is a power of two, as tree_sum() forms it, to `whole`, or writes it there when
+/// that is `fresh`. Spoils the parts.
+void add_up(const Tensor& whole, const std::vector<Tensor>& parts, bool fresh, Workers* workers) {
+  for_ranges(workers, whole.numel(), /*align=*/64, [&](int64_t begin, int64_t end) {
+    const size_t count = parts.size();
+    for (size_t distance = 1; distance < count; distance *= 2) {
+      const bool last = fresh && 2 * distance == count;
+      for (size_t i = 0; i + distance < count; i += 2 * distance) {
+        add(last ? whole : parts[i], parts[i], parts[i + distance], begin, end);
+      }
+    }
+    if (!fresh) {
+      add(whole, whole, parts[0], begin, end);
+    } else if (count == 1) {
+      whole.narrow(0, begin, end - begin).copy_(parts[0].narrow(0, begin, end - begin));
+    }
+  });
 }
 
 }  // namespace
@@ -61,12 +83,15 @@ Tensor tree_sum(std::vector<Tensor> parts) {
   return parts[0];
 }
 
+int64_t workers_for(int64_t shards) {
+  return static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::min<int64_t>(shards, at::get_num_threads()))));
+}
+
 Shards::Shards(AnyModel& model, int64_t shards) : model_(model), count_(shards) {
   if (shards == 1) return;
   const auto parameters = model.module->parameters();
   const bool on_cpu = parameters.empty() || parameters.front().is_cpu();
-  const auto most = static_cast<uint64_t>(std::min<int64_t>(shards, at::get_num_threads()));
-  const auto count = model.twin && on_cpu ? static_cast<int>(std::bit_floor(most)) : 1;
+  const auto count = model.twin && on_cpu ? static_cast<int>(workers_for(shards)) : 1;
   for (int worker = 1; worker < count; ++worker) {
     twins_.push_back(model.twin());
     twins_.back().module->train(model.module->is_training());
@@ -123,25 +148,18 @@ Terms Shards::accumulate(Learner& learner, const std::function<Terms(int64_t sha
     const auto collecting = learner.whole_->collecting();
     return part(0, model_);
   }
-  learner.whole_->finish_gradients();
+  const bool fresh = learner.whole_->claim_gradients();
+  if (!fresh) learner.whole_->finish_gradients();
   const std::vector<Tensor> buffers = model_.module->buffers();
   const std::vector<Tensor> before = copies(buffers);
   std::vector<Outcome> outcomes(static_cast<size_t>(count_));
   workers_->run([&](int worker) { compute(worker, learner, part, before, outcomes); });
 
   const torch::NoGradGuard no_grad;
-  const auto workers = static_cast<size_t>(workers_->count());
-  std::vector<std::vector<Tensor>> sums;
-  for (const FlatParameters& replica : learner.replicas_) sums.push_back(gradients_of(replica));
-  const std::vector<Tensor> whole = gradients_of(*learner.whole_);
-  for (size_t g = 0; g < whole.size(); ++g) {
-    for_ranges(workers_.get(), whole[g].numel(), /*align=*/64, [&](int64_t begin, int64_t end) {
-      for (size_t distance = 1; distance < workers; distance *= 2) {
-        for (size_t w = 0; w + distance < workers; w += 2 * distance)
-          add(sums[w][g], sums[w + distance][g], begin, end);
-      }
-      add(whole[g], sums[0][g], begin, end);
-    });
+  for (size_t g = 0; g < learner.whole_->groups().size(); ++g) {
+    std::vector<Tensor> parts;
+    for (const FlatParameters& replica : learner.replicas_) parts.push_back(replica.groups()[g].gradients);
+    add_up(learner.whole_->groups()[g].gradients, parts, fresh, workers_.get());
   }
 
   const auto mean_of = [&](const auto& pick) {

@@ -19,6 +19,9 @@ namespace genzoo {
 /// Rows [shard B / S, (shard + 1) B / S) of a batch.
 Batch shard_of(const Batch& batch, int64_t shard, int64_t shards);
 
+/// How many workers compute so many shards of a model on the CPU: as many as LibTorch has threads, at most one a shard.
+int64_t workers_for(int64_t shards);
+
 /// Adds tensors pairwise, level by level: ((0+1)+(2+3))+... . Their number is a power of two. In place: the sum is the
 /// first, which is returned.
 Tensor tree_sum(std::vector<Tensor> parts);
@@ -26,8 +29,8 @@ Tensor tree_sum(std::vector<Tensor> parts);
 /// The replicas of a model that compute its shards.
 class Shards final {
  public:
-  /// `shards` is a power of two; with one there are no replicas. As many workers as LibTorch has threads, at most one a
-  /// shard; one, if the model has no twin.
+  /// `shards` is a power of two; with one there are no replicas. workers_for(shards) of them, or one, if the model has
+  /// no twin.
   Shards(AnyModel& model, int64_t shards);
 
   int64_t count() const { return count_; }

@@ -138,8 +138,8 @@ struct Kernels {
                const AdamStep& step);
   /// Sum of n squares, in double.
   double (*sum_of_squares)(const float* x, int64_t n);
-  /// x += y
-  void (*add)(float* x, const float* y, int64_t n);
+  /// z = x + y; z may be x.
+  void (*add)(float* z, const float* x, const float* y, int64_t n);
   /// Sum of n values, in the fewest loads there can be: the speed of reading memory.
   double (*sum)(const float* x, int64_t n);
 

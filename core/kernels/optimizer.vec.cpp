@@ -64,8 +64,8 @@ double sum_of_squares(const float* x, int64_t n) {
   return total;
 }
 
-void add(float* x, const float* y, int64_t n) {
-  by_vectors(n, [&](int64_t i, int count) { store(load(x + i, count) + load(y + i, count), x + i, count); });
+void add(float* z, const float* x, const float* y, int64_t n) {
+  by_vectors(n, [&](int64_t i, int count) { store(load(x + i, count) + load(y + i, count), z + i, count); });
 }
 
 double sum(const float* x, int64_t n) {

@@ -8,7 +8,7 @@ namespace genzoo::GENZOO_KERNELS {
 void adam(float* value, const float* gradient, float* first, float* second, float* average, int64_t n,
           const AdamStep& step);
 double sum_of_squares(const float* x, int64_t n);
-void add(float* x, const float* y, int64_t n);
+void add(float* z, const float* x, const float* y, int64_t n);
 double sum(const float* x, int64_t n);
 void combine(float* y, int64_t y_stride, const float* z, int64_t z_stride, float alpha, float beta, int64_t rows,
              int64_t columns);

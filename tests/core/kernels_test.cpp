@@ -31,8 +31,11 @@ TEST_CASE("sums of every instruction set are those of double precision", "[core]
             Approx(wide.square().sum().item<double>()).epsilon(1e-6));
       CHECK(k->sum(x.const_data_ptr<float>(), n) == Approx(wide.sum().item<double>()).margin(1e-3));
       Tensor sum = x.clone();
-      k->add(sum.mutable_data_ptr<float>(), y.const_data_ptr<float>(), n);
+      auto* values = sum.mutable_data_ptr<float>();
+      k->add(values, values, y.const_data_ptr<float>(), n);
       CHECK(torch::equal(sum, x + y));
+      k->add(values, x.const_data_ptr<float>(), x.const_data_ptr<float>(), n);
+      CHECK(torch::equal(sum, x + x));
     }
   }
 }
