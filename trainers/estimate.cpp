@@ -4,6 +4,7 @@
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <fmt/format.h>
+#include <torch/nn/module.h>
 #include <torch/utils.h>
 
 #include <algorithm>
@@ -11,8 +12,11 @@
 #include <memory>
 #include <string_view>
 
+#include "core/memory.h"
+#include "core/workers.h"
 #include "models/model.h"
 #include "models/registry.h"
+#include "trainers/precision.h"
 #include "trainers/step.h"
 
 namespace genzoo {
@@ -140,60 +144,113 @@ int64_t bytes_of(const Examples& examples) {
          (examples.y.defined() ? static_cast<int64_t>(examples.y.nbytes()) : 0);
 }
 
-/// One forward and backward pass over one batch.
-void one_pass(AnyModel& model, const Batch& batch) {
+/// The first of the shards, or turns, of a step: forward and backward, gradients where a training has them.
+void one_pass(AnyModel& model, const ExperimentConfig& config, const Batch& batch) {
+  const TrainConfig& t = config.train;
+  const OneThread serial(t.shards > 1);
+  const Batch part = shard_of(batch, 0, t.shards);
   Rng rng = Rng::for_batch(0, Purpose::loss, 0);
+  const auto loss_of = [&](const auto& compute) {
+    const Autocast autocast(torch::kCPU, t.precision);
+    return compute();
+  };
   if (model.can.loss) {
-    model.can.loss(batch, rng, 0).total.backward();
+    FlatParameters parameters(*model.module);
+    parameters.start_gradients();
+    const auto collecting = parameters.collecting();
+    loss_of([&] { return model.can.loss(part, rng, 0).total; }).backward();
     return;
   }
   const AdversarialGame& game = *model.can.game;
+  FlatParameters generator(*game.generator), discriminator(*game.discriminator);
   for (int64_t turn = 0; turn < game.n_critic; ++turn) {
-    const Tensor fake = game.generate_fake(batch.size(), rng);
-    game.discriminator_loss(batch, fake, rng).total.backward();
-    if (turn + 1 == game.n_critic) game.generator_loss(fake, rng).total.backward();
+    const bool last = turn + 1 == game.n_critic;
+    const Tensor fake = loss_of([&] {
+      const torch::AutoGradMode with_graph(last);
+      return game.generate_fake(part.size(), rng);
+    });
+    {
+      discriminator.start_gradients();
+      const auto collecting = discriminator.collecting();
+      loss_of([&] { return game.discriminator_loss(part, fake, rng).total; }).backward();
+    }
+    if (!last) continue;
+    generator.start_gradients();
+    const auto collecting = generator.collecting();
+    for (Tensor& p : game.discriminator->parameters()) p.set_requires_grad(false);
+    loss_of([&] { return game.generator_loss(fake, rng).total; }).backward();
   }
+}
+
+constexpr int64_t kPromptTokens = 16, kNewTokens = 16;
+
+void generate_some(const AnyModel& model, const DataSpec& spec) {
+  const EvalMode eval(*model.module);
+  GenerateOptions options;
+  options.tokens = kNewTokens;
+  options.greedy = true;
+  Rng rng = Rng::for_rows(0, Purpose::sample, 0, 1);
+  model.can.generate(torch::arange(kPromptTokens, torch::kLong).remainder(spec.vocabulary).unsqueeze(0), options, rng);
+}
+
+/// Of the parameters: values, gradients, those of the workers of shards, moments, average.
+int64_t copies_of_weights(const TrainConfig& t, int64_t workers) {
+  const bool sgd = std::holds_alternative<SGDConfig>(t.optimizer);
+  return 2 + workers + (sgd ? 1 : 2) + (t.ema ? 1 : 0);
 }
 
 }  // namespace
 
 CostEstimate estimate_cost(const ExperimentConfig& config, const Dataset& dataset) {
-  CostEstimate cost;
-  AnyModel model = make_model(config.model, dataset.spec, static_cast<uint64_t>(config.seed));
   const TrainConfig& t = config.train;
-  require_players(t, model);
-  cost.parameters = parameter_count(*model.module);
-  const bool sgd = std::holds_alternative<SGDConfig>(t.optimizer);
-  const int64_t copies = 2 + (sgd ? 1 : 2) + (t.ema ? 1 : 0);  // values, gradients, moments, average
-  cost.weights_bytes = cost.parameters * copies * static_cast<int64_t>(sizeof(float));
-  cost.data_bytes = bytes_of(dataset.train) + bytes_of(dataset.validation) + bytes_of(dataset.test);
-
-  const TrainingSource source(dataset, t.batch_size, model.can.context, static_cast<uint64_t>(config.seed),
-                              torch::kCPU);
-  const Batch batch = source.batch(0);
+  CostEstimate cost;
+  cost.opening_bytes = peak_memory().value_or(0);
+  start_peak_memory();
   const auto meter = std::make_shared<AllocationMeter>();
-  const FlopMeter flops;
   {
     const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
-    one_pass(model, batch);
+    AnyModel model = make_model(config.model, dataset.spec, static_cast<uint64_t>(config.seed));
+    model.module->train();
+    require_players(t, model);
+    cost.parameters = parameter_count(*model.module);
+    cost.trains = t.steps > 0 || !model.can.generate;
+    const TrainingSource source(dataset, t.batch_size, model.can.context, static_cast<uint64_t>(config.seed),
+                                torch::kCPU);
+    const Batch batch = source.batch(0);
+    const FlopMeter flops;
+    if (cost.trains) {
+      one_pass(model, config, batch);
+    } else {
+      generate_some(model, dataset.spec);
+    }
+    cost.flops_per_step = cost.trains ? flops.total() * static_cast<double>(t.accumulate * t.shards)
+                                      : flops.total() / static_cast<double>(kNewTokens);
   }
-  cost.flops_per_step = flops.total() * static_cast<double>(t.accumulate);
-  // The pass made the gradients too, which the weights' bytes count already.
-  cost.activation_bytes = std::max<int64_t>(0, meter->peak() - cost.parameters * static_cast<int64_t>(sizeof(float)));
+  const int64_t workers = t.shards > 1 ? workers_for(t.shards) : 0;
+  const int64_t weight = cost.parameters * static_cast<int64_t>(sizeof(float));
+  cost.weights_bytes = cost.trains ? weight * copies_of_weights(t, workers) : weight;
+  const int64_t held = weight * (cost.trains ? 2 : 1);  // in the pass: values and gradients
+  cost.activation_bytes = std::max<int64_t>(0, meter->peak() - held) * std::max<int64_t>(1, workers);
+  cost.data_bytes = bytes_of(dataset.train) + bytes_of(dataset.validation) + bytes_of(dataset.test);
+  cost.program_bytes = std::max<int64_t>(0, peak_memory().value_or(0) - cost.data_bytes - meter->peak());
   return cost;
+}
+
+int64_t CostEstimate::memory_bytes() const {
+  return std::max(opening_bytes, program_bytes + weights_bytes + activation_bytes + data_bytes);
 }
 
 std::string CostEstimate::describe() const {
   const auto megabytes = [](int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
   std::string text = fmt::format("parameters      {}\n", parameters);
-  text +=
-      fmt::format("compute         {:.3g} GFLOP a step (products, convolutions, attention)\n", flops_per_step * 1e-9);
+  text += fmt::format("compute         {:.3g} GFLOP a {} (products, convolutions, attention)\n", flops_per_step * 1e-9,
+                      trains ? "step" : "token");
   text += fmt::format(
-      "memory          {:.0f} MB: weights, gradients, moments {:.0f}, activations {:.0f}, data {:.0f}; and LibTorch "
-      "itself\n",
-      megabytes(weights_bytes + activation_bytes + data_bytes), megabytes(weights_bytes), megabytes(activation_bytes),
-      megabytes(data_bytes));
-  return text;
+      "memory          {:.0f} MB in all: {} {:.0f}, activations {:.0f}, data {:.0f}, the program {:.0f}",
+      megabytes(memory_bytes()), trains ? "weights, gradients, moments" : "weights", megabytes(weights_bytes),
+      megabytes(activation_bytes), megabytes(data_bytes), megabytes(program_bytes));
+  if (opening_bytes == memory_bytes()) text += "; at most while the data are opened";
+  return text + "\n";
 }
 
 }  // namespace genzoo

@@ -17,13 +17,15 @@ struct Layer {
   Tensor x, mask, bound;
   std::vector<LinearParameters> layers;
 
-  Layer(int64_t dims, int64_t changed_, bool bounded, int64_t rows = 9) : changed(changed_) {
+  /// by_inputs: the first layer's weights of an input lie together, as CouplingMLP has them.
+  Layer(int64_t dims, int64_t changed_, bool bounded, int64_t rows = 9, bool by_inputs = false) : changed(changed_) {
     x = stream(1).normal({rows, dims}).requires_grad_();
     mask = checkerboard_mask({dims}, /*flip=*/changed == 1);
     if (bounded) bound = (1 + 0.3 * stream(2).normal({dims})).requires_grad_();
     const int64_t widths[] = {dims, 24, 17, 2 * dims};
     for (size_t i = 0; i < 3; ++i) {
-      const Tensor weight = stream(10 + i).normal({widths[i + 1], widths[i]}) / std::sqrt(double(widths[i]));
+      Tensor weight = stream(10 + i).normal({widths[i + 1], widths[i]}) / std::sqrt(double(widths[i]));
+      if (i == 0 && by_inputs) weight = weight.t().contiguous().t();
       layers.push_back({weight.requires_grad_(), stream(20 + i).normal({widths[i + 1]}).requires_grad_()});
     }
   }
@@ -49,15 +51,18 @@ TEST_CASE("a fused coupling and its gradients are the plain one's", "[models][re
     for (const int64_t changed : {0, 1}) {
       for (const bool bounded : {false, true}) {
         INFO(dims << " dimensions, changed from " << changed << ", bounded " << bounded);
-        const Layer layer(dims, changed, bounded);
-        const Transformed fused = layer.fused(), plain = layer.plain();
-        CHECK(relative_error(fused.y, plain.y) < 1e-5);
-        CHECK(relative_error(fused.log_det, plain.log_det) < 1e-5);
-        const auto got = torch::autograd::grad({scalar(fused)}, layer.leaves());
-        const auto wanted = torch::autograd::grad({scalar(plain)}, layer.leaves());
-        for (size_t i = 0; i < got.size(); ++i) {
-          INFO("leaf " << i);
-          CHECK(relative_error(got[i], wanted[i]) < 1e-5);
+        for (const bool by_inputs : {false, true}) {
+          const Layer layer(dims, changed, bounded, /*rows=*/9, by_inputs);
+          const Transformed fused = layer.fused(), plain = layer.plain();
+          CHECK(relative_error(fused.y, plain.y) < 1e-5);
+          CHECK(relative_error(fused.log_det, plain.log_det) < 1e-5);
+          const auto got = torch::autograd::grad({scalar(fused)}, layer.leaves());
+          const auto wanted = torch::autograd::grad({scalar(plain)}, layer.leaves());
+          for (size_t i = 0; i < got.size(); ++i) {
+            INFO("leaf " << i);
+            CHECK(relative_error(got[i], wanted[i]) < 1e-5);
+            CHECK(got[i].strides() == layer.leaves()[i].strides());
+          }
         }
       }
     }
@@ -74,7 +79,7 @@ TEST_CASE("a fused coupling of many rows is cut into parts", "[models][realnvp][
 }
 
 TEST_CASE("a fused coupling adds its gradients in place when asked to", "[models][realnvp][fused]") {
-  const Layer layer(7, 0, true);
+  const Layer layer(7, 0, true, /*rows=*/9, /*by_inputs=*/GENERATE(false, true));
   const auto wanted = torch::autograd::grad({scalar(layer.plain())}, layer.leaves());
   std::vector<Tensor> leaves = layer.leaves();
   for (Tensor& leaf : leaves) leaf.mutable_grad() = torch::ones_like(leaf);

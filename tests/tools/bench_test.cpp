@@ -1,5 +1,6 @@
 // The verb bench, on a config of a fraction of a second.
 #include "core/json.h"
+#include "core/memory.h"
 #include "tests/tools/program.h"
 
 namespace genzoo {
@@ -28,6 +29,32 @@ TEST_CASE("bench measures a config by its path, in JSON and as a table", "[tools
   const Ended alone = genzoo({"bench", config, "--seconds", "0.1", "--threads", "1", "--json", "--no-limits"});
   REQUIRE(alone.code == 0);
   CHECK_FALSE(parse_json(alone.out, "stdout").contains("share_of_products"));
+}
+
+TEST_CASE("a rehearsal foretells the memory that a workload takes", "[tools]") {
+  if (!peak_memory()) SKIP("this system does not tell");
+  const Surroundings source{.folder = GENZOO_SOURCE_DIR};
+  const TempDir folder;
+  int foretold = 0;
+  for (const char* workload : {"vae_mlp", "realnvp_tab", "gpt_char_cpu"}) {
+    const std::string name = workload;
+    const Ended rehearsal =
+        genzoo({"train", "configs/bench/" + name + ".yaml", "--dry-run", "--run", (folder / name).string()}, source);
+    if (rehearsal.err.find("not found: looked for") != std::string::npos) continue;  // its data are not here
+    INFO(name << "\n" << rehearsal.out << rehearsal.err);
+    REQUIRE(rehearsal.code == 0);
+    const size_t at = rehearsal.out.find("memory  ");
+    REQUIRE(at != std::string::npos);
+    const double predicted = std::stod(rehearsal.out.substr(at + 6));  // MB in all
+    const Ended run = genzoo({"bench", name, "--seconds", "0.5", "--json", "--no-limits"}, source);
+    REQUIRE(run.code == 0);
+    const double measured = parse_json(run.out, "stdout").at("peak_rss_mb").get<double>();
+    INFO(predicted << " MB foretold, " << measured << " measured");
+    CHECK(measured <= 1.15 * predicted);
+    CHECK(predicted <= 1.3 * measured);
+    ++foretold;
+  }
+  if (foretold == 0) SKIP("no workload's data are here");
 }
 
 TEST_CASE("bench says what workloads there are, and what the machine can do", "[tools]") {

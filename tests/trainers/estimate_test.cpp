@@ -1,6 +1,8 @@
 // Costs told before the first step, against numbers worked out by hand.
 #include "trainers/estimate.h"
 
+#include <ATen/Parallel.h>
+
 #include <cmath>
 
 #include "core/config.h"
@@ -77,6 +79,30 @@ TEST_CASE("the cost of convolutions is that of every weight at every place", "[t
   const double expected = 2 * B * (encoder + decoder);
   INFO(cost.flops_per_step << " FLOPs counted, " << expected << " expected");
   CHECK(relative_error(cost.flops_per_step, expected) < 0.01);
+}
+
+TEST_CASE("the memory in all is that of its parts, and every worker has gradients of its own", "[trainers][estimate]") {
+  const char* model = "{vae: {latent_dim: 3, network: {mlp: {hidden: []}}, likelihood: gaussian}}";
+  const CostEstimate cost = estimate_cost(tiny::experiment(model, tiny::kPoints), vectors(10));
+  CHECK(cost.program_bytes > 10 << 20);  // LibTorch alone
+  CHECK(cost.memory_bytes() >= cost.program_bytes + cost.weights_bytes + cost.activation_bytes + cost.data_bytes);
+  const int threads = at::get_num_threads();
+  at::set_num_threads(2);
+  const CostEstimate shards = estimate_cost(tiny::experiment(model, tiny::kPoints, {"train.shards=4"}), vectors(10));
+  at::set_num_threads(threads);
+  CHECK(shards.weights_bytes == cost.weights_bytes + 2 * cost.parameters * 4);
+  CHECK(shards.flops_per_step == cost.flops_per_step);
+  const CostEstimate sgd =
+      estimate_cost(tiny::experiment(model, tiny::kPoints, {"train.optimizer.sgd.lr=0.1"}), vectors(10));
+  CHECK(sgd.weights_bytes == cost.weights_bytes - cost.parameters * 4);
+}
+
+TEST_CASE("without steps the cost is that of a token, of the weights alone", "[trainers][estimate]") {
+  const auto config = tiny::experiment(tiny::kTransformer, tiny::kText, {"train.steps=0"});
+  const CostEstimate cost = estimate_cost(config, open_dataset(config.data, {}));
+  CHECK(cost.weights_bytes == cost.parameters * 4);
+  CHECK(tiny::contains(cost.describe(), "GFLOP a token"));
+  CHECK(cost.flops_per_step > 0);
 }
 
 TEST_CASE("the cost of two players is that of both", "[trainers][estimate]") {
