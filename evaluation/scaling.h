@@ -84,7 +84,8 @@ std::optional<Growth> growth_of(const std::vector<double>& x, const std::vector<
 std::optional<Growth> cost_growth(const ScalingAxis& axis);   ///< seconds an item
 std::optional<Growth> flops_growth(const ScalingAxis& axis);  ///< FLOPs an item
 /// Peak memory above what the smallest point's process held before its first step: so the program itself and what does
-/// not grow with the axis have no part in it.
+/// not grow with the axis have no part in it. Where reading the data took more memory than a step, only what goes
+/// beyond that shows.
 std::optional<Growth> memory_growth(const ScalingAxis& axis);
 double memory_above_start(const ScalingAxis& axis, const ScalingPoint& point);  ///< bytes
 
