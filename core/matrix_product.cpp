@@ -18,8 +18,9 @@ using c10::BFloat16;
 
 // Blocks whose factors stay in the second-level cache: measured, see docs/diary.md.
 constexpr int64_t kColumns = 128, kRows = 128, kFewRows = 32;
+// In float32 the pieces are short: sums of pieces are rounded less than one long sum.
 template <class T>
-constexpr int64_t kDepth = std::is_same_v<T, float> ? 512 : 2048;
+constexpr int64_t kDepth = std::is_same_v<T, float> ? 256 : 2048;
 
 /// Few rows leave enough blocks for all threads; a block that is turned first is better large.
 int64_t rows_of_block(int64_t m, bool turned) { return m >= (turned ? 2 : 4) * kRows ? kRows : kFewRows; }
@@ -137,7 +138,8 @@ bool suits_block_product(const Tensor& a, const Tensor& b) {
   // Measured: below these LibTorch's own are as fast, or what is transposed costs more than the blocks gain.
   constexpr int64_t kMultiplications = int64_t{1} << 20;
   const int64_t m = a.size(0), k = a.size(1), n = b.size(1);
-  return m >= kFewRows && m * k * n >= kMultiplications && (by_rows(a) || n >= kColumns) && (by_rows(b) || m >= kRows);
+  return std::min({m, k, n}) >= kFewRows && m * k * n >= kMultiplications && (by_rows(a) || n >= kColumns) &&
+         (by_rows(b) || m >= kRows);
 }
 
 PackedFactor::PackedFactor(const Tensor& b, torch::ScalarType type) : type_(type) {

@@ -92,6 +92,8 @@ Tensor LinearPass::before_activation(const Tensor& dy, const Tensor& kept, const
 void LinearPass::multiply(const Tensor& a, const Tensor& b, const Tensor& c, float alpha, float beta) {
   if (is_reduced(a)) {
     multiply_bfloat16(a, b, c, alpha, beta);
+  } else if (suits_block_product(a, b) && c.stride(1) == 1) {
+    multiply_by_blocks(a, b, c, alpha, beta);
   } else if (alpha == 1 && beta == 0) {
     Tensor product = c;
     at::mm_out(product, a, b);
@@ -121,6 +123,8 @@ Tensor LinearPass::add_product(const Tensor& leaf, const Tensor& a, const Tensor
 LinearPass::Product::Product(const Tensor& rows, const Tensor& w) {
   if (is_reduced(rows) && has_block_products() && w.numel() > 0 && w.size(0) % 2 == 0) {
     packed_.emplace(w);
+  } else if (suits_block_product(rows, w)) {
+    packed_.emplace(w, torch::kFloat);
   } else {
     w_ = factor(w, rows);
   }

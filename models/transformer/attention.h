@@ -36,8 +36,8 @@ struct LayerCache {
   void append(const Tensor& k, const Tensor& v);
 };
 
-/// The type in which attention over queries of `dtype` is computed on `device`. On a CPU whose bfloat16 attention would
-/// run a scalar loop that is float32. Chosen by capability, never by timing, so that equal runs choose equally.
+/// The type in which attention over queries of `dtype` is computed on `device`. On a CPU whose bfloat16 attention is
+/// not faster that is float32. Chosen by capability, never by timing, so that equal runs choose equally.
 torch::ScalarType attention_dtype(torch::ScalarType dtype, torch::Device device);
 
 /// Queries, keys and values of every head.

@@ -33,7 +33,7 @@ struct Layer {
 TEST_CASE("a fused linear layer and its gradients are the plain one's", "[models][fused]") {
   for (const Activation activation : kActivations) {
     for (const bool with_bias : {false, true}) {
-      for (const auto& size : {std::vector<int64_t>{5, 7}, {3, 4, 33}, {64, 130}}) {
+      for (const auto& size : {std::vector<int64_t>{5, 7}, {3, 4, 33}, {64, 130}, {200, 150}}) {
         INFO(static_cast<int>(activation) << " bias " << with_bias << " size " << size);
         const Layer layer(size, 37, with_bias);
         const Tensor fused = fused_linear(layer.x, layer.weight, layer.bias, activation);
@@ -65,7 +65,8 @@ TEST_CASE("gradients that are not wanted are not computed", "[models][fused]") {
 
 TEST_CASE("in place, gradients are added to those there are", "[models][fused]") {
   for (const Activation activation : kActivations) {
-    Layer layer({8, 12}, 20, true);
+    const bool large = activation != Activation::gelu;  // products by blocks, where there are any
+    Layer layer(large ? std::vector<int64_t>{200, 150} : std::vector<int64_t>{8, 12}, large ? 37 : 20, true);
     const auto loss = [&] {
       const Tensor h = fused_linear(layer.x, layer.weight, layer.bias, activation);
       return (h.square().mean() + fused_linear(layer.x, layer.weight, layer.bias, activation).mean());  // used twice
@@ -83,8 +84,9 @@ TEST_CASE("in place, gradients are added to those there are", "[models][fused]")
     }
     CHECK(LeafGradients::at(layer.weight) == nullptr);
     CHECK(weight_gradient.is_same(layer.weight.grad()));
-    CHECK_THAT(weight_gradient, IsClose(1 + wanted[0], 1e-5));
-    CHECK_THAT(bias_gradient, IsClose(1 + wanted[1], 1e-5));
+    // Of many rows the sums themselves are rounded.
+    CHECK_THAT(weight_gradient, IsClose(1 + wanted[0], large ? 1e-4 : 1e-5));
+    CHECK_THAT(bias_gradient, IsClose(1 + wanted[1], large ? 1e-4 : 1e-5));
     CHECK(layer.x.grad().defined());
   }
 }
