@@ -5,6 +5,7 @@
 
 #include "core/kernels/kernels.h"
 #include "core/matrix_product.h"
+#include "core/recorded_flops.h"
 #include "core/workers.h"
 
 namespace genzoo {
@@ -61,9 +62,12 @@ void multiply_bfloat16(const Tensor& a, const Tensor& b, const Tensor& c, float 
     multiply_by_blocks(a, b, c, alpha, beta);
     return;
   }
-  gemm()(kRowMajor, left.transpose, right.transpose, static_cast<int>(c.size(0)), static_cast<int>(c.size(1)),
-         static_cast<int>(a.size(1)), alpha, a.const_data_ptr(), left.stride, b.const_data_ptr(), right.stride, beta,
-         c.mutable_data_ptr<float>(), static_cast<int>(std::max(c.stride(0), c.size(1))));
+  const double multiplications = static_cast<double>(a.numel()) * static_cast<double>(b.size(1));
+  recorded("genzoo::product", 2 * multiplications, [&] {
+    gemm()(kRowMajor, left.transpose, right.transpose, static_cast<int>(c.size(0)), static_cast<int>(c.size(1)),
+           static_cast<int>(a.size(1)), alpha, a.const_data_ptr(), left.stride, b.const_data_ptr(), right.stride, beta,
+           c.mutable_data_ptr<float>(), static_cast<int>(std::max(c.stride(0), c.size(1))));
+  });
 }
 
 Tensor to_bfloat16(const Tensor& x) {

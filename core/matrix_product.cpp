@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "core/kernels/kernels.h"
+#include "core/recorded_flops.h"
 
 namespace genzoo {
 namespace {
@@ -228,11 +229,14 @@ void multiply_by_blocks(const Tensor& a, const PackedFactor& b, const FinishBloc
                   a.size(1) + (reduced ? a.size(1) % 2 : 0) == b.depth_,
               "a product by blocks of ", a.scalar_type(), " ", a.sizes(), " with strides ", a.strides(), " and ",
               b.type_, " ", b.depth_, " x ", b.columns_);
-  if (reduced) {
-    multiply_by_blocks_of<BFloat16>(even_depth(a, /*dim=*/1), b, finish);
-  } else {
-    multiply_by_blocks_of<float>(a, b, finish);
-  }
+  const double multiplications = static_cast<double>(a.numel()) * static_cast<double>(b.columns_);
+  recorded("genzoo::product", 2 * multiplications, [&] {
+    if (reduced) {
+      multiply_by_blocks_of<BFloat16>(even_depth(a, /*dim=*/1), b, finish);
+    } else {
+      multiply_by_blocks_of<float>(a, b, finish);
+    }
+  });
 }
 
 void multiply_by_blocks(const Tensor& a, const Tensor& b, const Tensor& c, float alpha, float beta) {

@@ -215,7 +215,7 @@ void ConvolutionPass::backward(const Layer& layer, const float* x, const float* 
   run(work);
 
   for (int64_t part = 0; gradients.bias && part < work.parts; ++part) {
-    kernels_.add(gradients.bias, work.bias_parts.const_data_ptr<float>() + part * channels, channels);
+    kernels_.add(gradients.bias, gradients.bias, work.bias_parts.const_data_ptr<float>() + part * channels, channels);
   }
   if (!gradients.weight) return;
   const int64_t block = image_.channels * kBlock;  // of one point

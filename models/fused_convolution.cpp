@@ -2,10 +2,10 @@
 
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
-#include <ATen/record_function.h>
 #include <torch/autograd.h>
 #include <torch/utils.h>
 
+#include "core/recorded_flops.h"
 #include "models/gradients_of_gradients.h"
 #include "models/leaf_gradients.h"
 
@@ -24,14 +24,7 @@ HalvedImage image_of(const Tensor& x, const Tensor& weight, Direction direction)
   return {2 * rows, 2 * columns, fine_channels, rows, columns, channels};
 }
 
-/// Tells whoever counts the work of operators (genzoo estimates a step's) what a pass is worth; the first input is the
-/// number of its FLOPs.
-template <class F>
-void recorded(double flops, const F& pass) {
-  const c10::IValue worth(flops);
-  RECORD_FUNCTION("genzoo::convolution", c10::ArrayRef<const c10::IValue>(&worth, 1));
-  pass();
-}
+constexpr const char* kName = "genzoo::convolution";  // to those who count operators
 
 const float* at_or_null(const Tensor& t) { return t.defined() ? t.const_data_ptr<float>() : nullptr; }
 
@@ -79,7 +72,7 @@ class FusedConvolution final : public torch::autograd::Function<FusedConvolution
     const Tensor bias_gradient = LeafGradients::place(bias, wants_bias, results[2]);
     if (wants_bias) to.bias = bias_gradient.mutable_data_ptr<float>();
     const ConvolutionPass pass(image_of(x, weight, direction), x.size(0));
-    recorded(((wants_x ? 1 : 0) + (wants_weight ? 1 : 0)) * pass.flops(), [&] {
+    recorded(kName, ((wants_x ? 1 : 0) + (wants_weight ? 1 : 0)) * pass.flops(), [&] {
       pass.backward(layer(kernel, bias, direction, negative_slope), x.const_data_ptr<float>(), at_or_null(saved[4]),
                     dy.const_data_ptr<float>(), to);
     });
@@ -96,7 +89,7 @@ class FusedConvolution final : public torch::autograd::Function<FusedConvolution
                                x.options().requires_grad(false).memory_format(kChannelsLast));
     const Tensor kernel = weight.contiguous(kChannelsLast);
     const ConvolutionPass pass(image, x.size(0));
-    recorded(pass.flops(), [&] {
+    recorded(kName, pass.flops(), [&] {
       pass.forward(layer(kernel, bias, direction, negative_slope), x.const_data_ptr<float>(),
                    y.mutable_data_ptr<float>());
     });

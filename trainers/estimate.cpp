@@ -86,7 +86,9 @@ class FlopMeter final {
     };
     if (name == "aten::mm" || name == "aten::bmm") return product(0, 1);
     if (name == "aten::addmm" || name == "aten::baddbmm") return product(1, 2);
-    if (name == "genzoo::convolution") return f.inputs()[0].toDouble();  // fused_convolution
+    if (name.starts_with("genzoo::") && !f.inputs().empty() && f.inputs()[0].isDouble()) {
+      return f.inputs()[0].toDouble();  // core/recorded_flops.h
+    }
     if (name == "aten::convolution") {
       const auto inputs = f.inputs();
       const bool transposed = inputs[6].toBool();
