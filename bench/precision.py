@@ -40,7 +40,7 @@ class Comparison:
     def agree(self) -> bool:
         (low, high), (other_low, other_high) = ((min(ends), max(ends)) for ends in map(self.ends, PRECISIONS))
         margin = MARGIN * max(map(abs, (low, high, other_low, other_high)))
-        return low - margin <= other_high and other_low - margin <= high  # and false where one is NaN
+        return low - margin <= other_high and other_low - margin <= high
 
 
 def train(genzoo: Path, workload: str, precision: str, seed: int, steps: int) -> Curve:
@@ -55,8 +55,8 @@ def train(genzoo: Path, workload: str, precision: str, seed: int, steps: int) ->
             raise SystemExit(f"precision: {' '.join(command)}: {ended.stderr.strip() or ended.returncode}")
         lines = [json.loads(line) for line in (Path(folder) / "run" / "log.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if line.get("split") == "train"]
-    window = max(1, len(losses) // POINTS)
-    return [(end, statistics.fmean(losses[end - window:end])) for end in range(window, len(losses) + 1, window)]
+    ends = sorted({round(len(losses) * (i + 1) / POINTS) for i in range(POINTS)} - {0})
+    return [(end, statistics.fmean(losses[begin:end])) for begin, end in zip([0, *ends], ends)]
 
 
 def compare(genzoo: Path, workload: str, steps: int, seeds: int) -> Comparison:
@@ -78,7 +78,7 @@ def table(comparisons: list[Comparison], markdown: bool) -> str:
     for c in comparisons:
         means = [statistics.fmean(c.ends(precision)) for precision in PRECISIONS]
         rows.append((c.workload, *[numbers(c.ends(precision)) for precision in PRECISIONS],
-                     f"{100 * (means[1] / means[0] - 1):+.2f} %", "yes" if c.agree() else "NO"))
+                     f"{100 * (means[1] - means[0]) / max(abs(means[0]), 1e-9):+.2f} %", "yes" if c.agree() else "NO"))
     if markdown:
         rows.insert(1, ("---",) * len(head))
         return "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -96,7 +96,7 @@ def panel(c: Comparison, left: float, top: float) -> str:
     points = [point for curves in c.curves.values() for curve in curves for point in curve]
     last, low, high = max(x for x, _ in points), min(y for _, y in points), max(y for _, y in points)
     # The first steps fall far; what matters is where the curves end.
-    high = min(high, low + 4 * (statistics.median(y for _, y in points) - low) + 1e-9)
+    high = max(min(high, low + 4 * (statistics.median(y for _, y in points) - low)), low + 1e-9)
 
     def place(step: float, loss: float) -> str:
         y = top + HEIGHT * (1 - (min(loss, high) - low) / (high - low))

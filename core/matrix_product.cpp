@@ -62,8 +62,9 @@ void multiply_block(int64_t rows, int64_t columns, int64_t depth, const BFloat16
                     const BFloat16* b, int64_t b_stride, float* c, bool add) {
   at::native::cpublas::brgemm(rows, columns, depth, a_stride, b_stride, columns, add, a, b, c, /*is_vnni=*/true);
 }
-void multiply_block(int64_t rows, int64_t columns, int64_t depth, const float* a, int64_t a_stride, const float* b,
-                    int64_t b_stride, float* c, bool add) {
+void multiply_block([[maybe_unused]] int64_t rows, [[maybe_unused]] int64_t columns, [[maybe_unused]] int64_t depth,
+                    [[maybe_unused]] const float* a, [[maybe_unused]] int64_t a_stride, [[maybe_unused]] const float* b,
+                    [[maybe_unused]] int64_t b_stride, [[maybe_unused]] float* c, [[maybe_unused]] bool add) {
 #ifdef CPUBLAS_BRGEMM_F32F32F32
   at::native::cpublas::brgemm(rows, columns, depth, a_stride, b_stride, columns, add, a, b, c, /*is_vnni=*/false);
 #else
@@ -132,8 +133,12 @@ bool has_block_products(torch::ScalarType type) {
 }
 
 bool suits_block_product(const Tensor& a, const Tensor& b) {
-  const auto fits = [](const Tensor& t) {
-    return t.is_cpu() && t.scalar_type() == torch::kFloat && t.dim() == 2 && (t.stride(0) == 1 || t.stride(1) == 1);
+  // Rows or columns one behind the other: none that is expanded.
+  const auto apart = [](const Tensor& t, int64_t dim) {
+    return t.stride(1 - dim) == 1 && (t.size(dim) < 2 || t.stride(dim) >= t.size(1 - dim));
+  };
+  const auto fits = [&](const Tensor& t) {
+    return t.is_cpu() && t.scalar_type() == torch::kFloat && t.dim() == 2 && (apart(t, 0) || apart(t, 1));
   };
   if (!has_block_products(torch::kFloat) || !fits(a) || !fits(b)) return false;
   // Measured: below these LibTorch's own are as fast, or what is transposed costs more than the blocks gain.

@@ -83,6 +83,7 @@ Rng Rng::row(int64_t i) const {
 }
 
 Rng Rng::clone() const {
+  if (tape_) throw std::logic_error("core/random: what is drawn from a tape cannot be drawn again");
   std::vector<at::Generator> streams;
   streams.reserve(streams_.size());
   for (const at::Generator& stream : streams_) streams.push_back(stream.clone());

@@ -103,8 +103,8 @@ class DrawTape final {
   DrawTape& operator=(const DrawTape&) = delete;
 
   /// A stream whose draws are the tape's tensors, from the first on; they hold what draw_anew() left there, new ones
-  /// nothing yet. It can do neither permutations nor classes. Drawing otherwise than the first time is a
-  /// std::logic_error.
+  /// nothing yet. It can do neither permutations nor classes, and has no clones. Drawing otherwise than the first time
+  /// is a std::logic_error.
   Rng stream(torch::Device device);
 
   /// Draws all that was asked for, in that order, from a batch stream: the bytes that the work would have drawn itself.

@@ -259,6 +259,7 @@ Json ScalingAxis::to_json() const {
 ScalingAxis ScalingAxis::from_json(const Json& json, const std::string& where) {
   try {
     ScalingAxis axis;
+    bool sound = true;
     json.at("workload").get_to(axis.workload);
     json.at("axis").get_to(axis.key);
     json.at("dtype").get_to(axis.dtype);
@@ -273,9 +274,11 @@ ScalingAxis ScalingAxis::from_json(const Json& json, const std::string& where) {
       point.peak = kMegabyte * p.at("peak_rss_mb").get<double>();
       point.start = kMegabyte * p.at("start_rss_mb").get<double>();
       point.others = p.at("other_cpu");
+      const bool follows = axis.points.empty() || point.at > axis.points.back().at;
+      sound = sound && follows && point.at > 0 && point.seconds > 0 && point.items > 0 && point.flops > 0;
       axis.points.push_back(std::move(point));
     }
-    if (axis.points.size() >= 2) return axis;
+    if (sound && axis.points.size() >= 2) return axis;
   } catch (const Json::exception&) {  // as if there were no points
   }
   throw RunError(fmt::format("{}: no axis that `genzoo bench scaling --json` measured", where));

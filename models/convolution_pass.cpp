@@ -95,6 +95,7 @@ Tensor ConvolutionPass::factors(const float* weight, Direction direction) const 
 }
 
 void ConvolutionPass::before_activation(const Work& work, const Group& group) const {
+  if (!work.activated && !work.bias_parts.defined()) return;
   const bool coarse = work.gradient_of == Direction::to_coarse;
   const int64_t channels = coarse ? image_.channels : image_.fine_channels;
   const int64_t size = coarse ? coarse_size() : fine_size();

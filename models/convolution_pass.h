@@ -22,8 +22,8 @@ enum class Direction {
 /// last too, that is (channels, 4, 4, fine_channels).
 ///
 /// A few images at a time, so that what is between images and products stays in the second-level cache, on LibTorch's
-/// threads. Their number does not change a bit of a result, but for the gradient of the weights, whose parts are added
-/// in order.
+/// threads. Their number does not change a bit of a result, but for the gradients of weights and bias, whose parts are
+/// added in order.
 class ConvolutionPass final {
  public:
   ConvolutionPass(const HalvedImage& image, int64_t images, const Kernels& kernels = genzoo::kernels());

@@ -109,6 +109,8 @@ bool fits(const Tensor& x, const Tensor& weight, const Tensor& bias, Direction d
   if (x.numel() == 0 || at::autocast::is_autocast_enabled(at::kCPU)) return false;
   const int64_t channels = direction == Direction::to_coarse ? weight.size(1) : weight.size(0);
   if (weight.dim() != 4 || weight.size(2) != 4 || weight.size(3) != 4 || x.size(1) != channels) return false;
+  const int64_t outputs = direction == Direction::to_coarse ? weight.size(0) : weight.size(1);
+  if (bias.defined() && (!bias.is_contiguous() || bias.numel() != outputs)) return false;
   const HalvedImage image = image_of(x, weight, direction);
   return image.rows > 0 && image.columns > 0 && ConvolutionPass::fits(image.fine_channels, image.channels);
 }

@@ -69,19 +69,20 @@ ExitCode show_limits(const Arguments& arguments) {
 
 ExitCode run(const Arguments& arguments) {
   std::vector<std::string> workloads = arguments.all("WORKLOAD");
+  const bool scaling = !workloads.empty() && workloads[0] == "scaling";
+  for (const char* option : {"axis", "from", "out", "markdown"}) {
+    if (!scaling && arguments.given(option)) {
+      throw UsageError(fmt::format("bench: --{} is of `genzoo bench scaling WORKLOAD...`; leave it out", option));
+    }
+  }
   if (workloads == std::vector<std::string>{"limits"}) return show_limits(arguments);
   if (!workloads.empty() && workloads[0] == "tune") {
     workloads.erase(workloads.begin());
     return tune_shards(workloads, arguments);
   }
-  if (!workloads.empty() && workloads[0] == "scaling") {
+  if (scaling) {
     workloads.erase(workloads.begin());
     return show_scaling(workloads, arguments);
-  }
-  for (const char* option : {"axis", "from", "out", "markdown"}) {
-    if (arguments.given(option)) {
-      throw UsageError(fmt::format("bench: --{} is of `genzoo bench scaling WORKLOAD...`; leave it out", option));
-    }
   }
   if (workloads.empty()) workloads = all_workloads();
   for (const std::string& workload : workloads) config_of(workload);  // before the first is measured

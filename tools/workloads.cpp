@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -58,8 +60,15 @@ Ended run_process(std::vector<std::string> words) {
   close(ends[0]);
   if (failure != 0) throw RunError(fmt::format("bench: {}", std::system_category().message(failure)));
   int status = 0;
-  waitpid(child, &status, 0);
-  return {WIFEXITED(status) ? static_cast<ExitCode>(WEXITSTATUS(status)) : ExitCode::failed, text};
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFSIGNALED(status)) {  // else it has said itself what was wrong
+    throw RunError(
+        fmt::format("bench: the process that measures was ended by signal {} ({}); if memory ran out, take a "
+                    "smaller batch or model",
+                    WTERMSIG(status), strsignal(WTERMSIG(status))));
+  }
+  return {static_cast<ExitCode>(WEXITSTATUS(status)), text};
 }
 
 }  // namespace

@@ -30,9 +30,11 @@ void order(CUDAStream earlier, CUDAStream later) {
   event.block(later);
 }
 
-[[noreturn]] void refuse(const char* why) {
-  throw UsageError(
-      fmt::format("train.cuda_graph: an update of this model cannot be recorded: {}; set it to false", why));
+/// The first line of why: CUDA's errors go on with advice for programmers.
+[[noreturn]] void refuse(const std::string& why) {
+  throw UsageError(fmt::format(
+      "train.cuda_graph: an update of this model cannot be recorded: {}; set it to false and go on with --resume",
+      why.substr(0, why.find('\n'))));
 }
 
 /// Work is recorded on a stream of its own, for the default one cannot be, and rehearsed there: cuBLAS keeps a
@@ -62,6 +64,9 @@ class CudaGraph final : public Recorder {
     std::string failure;
     try {
       work();
+    } catch (const c10::OutOfMemoryError&) {
+      break_off();
+      throw;
     } catch (const c10::Error& error) {
       failure = error.what_without_backtrace();
     } catch (const std::exception& error) {
@@ -72,12 +77,20 @@ class CudaGraph final : public Recorder {
     } catch (const c10::Error& error) {  // a recording that was broken off fails to end, too
       if (failure.empty()) failure = error.what_without_backtrace();
     }
-    if (!failure.empty()) refuse(failure.c_str());
+    if (!failure.empty()) refuse(failure);
   }
 
   void replay() override { graph_->replay(); }
 
  private:
+  /// Ends a recording that failed, which may fail as well.
+  void break_off() {
+    try {
+      graph_->capture_end();
+    } catch (const c10::Error&) {  // what went wrong first is what is told
+    }
+  }
+
   CUDAStream stream_;
   std::unique_ptr<at::cuda::CUDAGraph> graph_;
 };

@@ -184,7 +184,7 @@ void one_pass(AnyModel& model, const ExperimentConfig& config, const Batch& batc
   }
 }
 
-constexpr int64_t kPromptTokens = 16, kNewTokens = 16;
+constexpr int64_t kPromptTokens = 1, kNewTokens = 16;  // every pass is of one token
 
 void generate_some(const AnyModel& model, const DataSpec& spec) {
   const EvalMode eval(*model.module);

@@ -85,7 +85,7 @@ void TrainConfig::fields(Fields& f) {
   f("deterministic", deterministic, "deterministic kernels only; matters on CUDA");
   f("cuda_graph", cuda_graph,
     "record an update once and launch it whole, where small models spend their time launching kernels; on CUDA only, "
-    "elsewhere without effect. New: nobody has run it on a GPU yet");
+    "elsewhere, and for updates that are measured, without effect. Nobody has run it on a GPU yet");
   f.require(is_power_of_two(shards), "shards", fmt::format("'shards' must be a power of two, not {}", shards));
   f.require(shards < 1 || batch_size % shards == 0, "shards",
             fmt::format("'batch_size' {} must be a multiple of 'shards' {}", batch_size, shards));

@@ -18,9 +18,10 @@ constexpr int kLanes = static_cast<int>(Vec::size());
 constexpr int kRows = 14, kVectors = 2;
 constexpr int kTransposedRows = 4, kTransposedVectors = 4;
 #else
-constexpr int kRows = 6, kVectors = 2;
-constexpr int kTransposedRows = 4, kTransposedVectors = 2;
+constexpr int kRows = 6, kVectors = std::max(2, static_cast<int>(kBlock) / kLanes);
+constexpr int kTransposedRows = 4, kTransposedVectors = kVectors;
 #endif
+static_assert(kVectors * kLanes % kBlock == 0 && kTransposedVectors * kLanes % kBlock == 0);
 
 /// Where vector v of a row stands in a matrix whose blocks are `block` apart.
 inline int64_t place(int v, int64_t block) { return v * kLanes / kBlock * block + v * kLanes % kBlock; }

@@ -2,7 +2,7 @@
 // https://arxiv.org/abs/2205.14135, algorithms 1 and 4. Compiled once for each instruction set; see kernels.h.
 //
 // Rows of factors are copied side by side, in float32, whole vectors wide; of right factors whose columns are keys, the
-// transposes, kBlock keys at a time.
+// transposes, kSpan keys at a time.
 #include "core/kernels/table.h"
 #include "core/kernels/tiles.h"
 // After vec.h: the two include each other.
@@ -12,7 +12,7 @@ namespace genzoo::GENZOO_KERNELS {
 
 namespace {
 
-constexpr int64_t kBlock = 64;  ///< queries, or keys, of a block: some fit in the first-level cache together
+constexpr int64_t kSpan = 64;  ///< queries, or keys, of a block: some fit in the first-level cache together
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -23,7 +23,7 @@ struct Sizes {
         channels(channels_),
         vectors(ceil_div(channels, Vec::size())),
         width(vectors * Vec::size()),
-        keys(ceil_div(tokens, kBlock) * kBlock) {}
+        keys(ceil_div(tokens, kSpan) * kSpan) {}
   int64_t tokens, channels;
   int64_t vectors, width;  ///< of a row of channels
   int64_t keys;            ///< tokens in whole blocks
@@ -95,21 +95,21 @@ void load_rows(const T* x, int64_t stride, const CausalHead<T>& h, bool turned, 
   }
 }
 
-/// Loaded rows as columns: rows (count, width) -> blocks (keys / kBlock, channels, kBlock). What stands behind the last
+/// Loaded rows as columns: rows (count, width) -> blocks (keys / kSpan, channels, kSpan). What stands behind the last
 /// row is nobody's concern.
 void transpose_rows(const float* rows, int64_t count, const Sizes& s, float* blocks) {
   for (int64_t r = 0; r < count; r += Vec::size()) {
     const int64_t n = smaller(Vec::size(), count - r);
-    float* out = blocks + r / kBlock * kBlock * s.channels + r % kBlock;
+    float* out = blocks + r / kSpan * kSpan * s.channels + r % kSpan;
     const float* in = rows + r * s.width;
 #if defined(CPU_CAPABILITY_AVX512)
     for (int64_t c = 0; c < s.channels; c += Vec::size()) {
-      at::vec::transpose_mxn<float>(in + c, s.width, out + c * kBlock, kBlock, static_cast<int>(n),
+      at::vec::transpose_mxn<float>(in + c, s.width, out + c * kSpan, kSpan, static_cast<int>(n),
                                     static_cast<int>(smaller(Vec::size(), s.channels - c)));
     }
 #else
     for (int64_t c = 0; c < s.channels; ++c) {
-      for (int64_t i = 0; i < n; ++i) out[c * kBlock + i] = in[i * s.width + c];
+      for (int64_t i = 0; i < n; ++i) out[c * kSpan + i] = in[i * s.width + c];
     }
 #endif
   }
@@ -149,26 +149,23 @@ Exponentials exponentials(float* scores, int64_t seen, int64_t end) {
   return {top, sum_of_lanes(sum + check)};
 }
 
-// --- Forward
-// ----------------------------------------------------------------------------------------------------------
-
 struct Forward {
   Forward(const Sizes& s, float* scratch) {
     Pieces pieces(scratch);
     keys = pieces.take(s.keys * s.channels);
     values = pieces.take(s.tokens * s.width);
-    queries = pieces.take(kBlock * s.width);
-    scores = pieces.take(kBlock * s.keys);
-    sums = pieces.take(kBlock * s.width);
+    queries = pieces.take(kSpan * s.width);
+    scores = pieces.take(kSpan * s.keys);
+    sums = pieces.take(kSpan * s.width);
   }
   static int64_t size(const Sizes& s) {
-    return room(s.keys * s.channels) + room(s.tokens * s.width) + 2 * room(kBlock * s.width) + room(kBlock * s.keys);
+    return room(s.keys * s.channels) + room(s.tokens * s.width) + 2 * room(kSpan * s.width) + room(kSpan * s.keys);
   }
   float* keys;     ///< transposed
   float* values;   ///< (tokens, width)
-  float* queries;  ///< (kBlock, width)
-  float* scores;   ///< (kBlock, keys)
-  float* sums;     ///< (kBlock, width) of weighted values
+  float* queries;  ///< (kSpan, width)
+  float* scores;   ///< (kSpan, keys)
+  float* sums;     ///< (kSpan, width) of weighted values
 };
 
 /// The queries first ... first + rows - 1.
@@ -178,18 +175,18 @@ void forward_block(const CausalHead<T>& h, const Sizes& s, const Forward& m, int
   // f(i, n, from, depth): the queries i ... i + n - 1 of the block and the keys from ... from + depth - 1. Keys in the
   // outer loop: theirs is the factor to be kept in the first-level cache.
   const auto for_tiles = [&](const auto& f) {
-    for (int64_t key = 0; key < first + rows; key += kBlock) {
+    for (int64_t key = 0; key < first + rows; key += kSpan) {
       for (int64_t i = 0; i < rows; i += kTileRows) {
         const int64_t n = smaller(kTileRows, rows - i), end = first + i + n;
-        if (key < end) f(i, n, key, smaller(kBlock, end - key));
+        if (key < end) f(i, n, key, smaller(kSpan, end - key));
       }
     }
   };
   for_tiles([&](int64_t i, int64_t n, int64_t key, int64_t count) {
-    multiply<Left::plain>(m.queries + i * s.width, s.width, m.keys + key * s.channels, kBlock, s.channels,
+    multiply<Left::plain>(m.queries + i * s.width, s.width, m.keys + key * s.channels, kSpan, s.channels,
                           m.scores + i * s.keys + key, s.keys, n, ceil_div(count, Vec::size()), /*add=*/false);
   });
-  float sums[kBlock], tops[kBlock];
+  float sums[kSpan], tops[kSpan];
   for (int64_t i = 0; i < rows; ++i) {
     const int64_t end = first + smaller(rows, (i / kTileRows + 1) * kTileRows);
     const Exponentials e = exponentials(m.scores + i * s.keys, first + i + 1, end);
@@ -211,17 +208,14 @@ template <class T>
 void forward(const CausalHead<T>& h) {
   const Sizes s(h.tokens, h.channels);
   const Forward m(s, h.scratch);
-  for (int64_t first = 0; first < s.tokens; first += kBlock) {
-    const int64_t rows = smaller(kBlock, s.tokens - first);
+  for (int64_t first = 0; first < s.tokens; first += kSpan) {
+    const int64_t rows = smaller(kSpan, s.tokens - first);
     load_rows(h.k, h.stride, h, /*turned=*/true, 1.0F, s, first, rows, m.queries);
     transpose_rows(m.queries, rows, s, m.keys + first * s.channels);
     load_rows(h.v, h.stride, h, /*turned=*/false, 1.0F, s, first, rows, m.values + first * s.width);
     forward_block(h, s, m, first, rows);
   }
 }
-
-// --- Backward
-// ---------------------------------------------------------------------------------------------------------
 
 struct Backward {
   Backward(const Sizes& s, float* scratch) {
@@ -233,19 +227,19 @@ struct Backward {
     dv = pieces.take(s.tokens * s.width);
     keys = pieces.take(s.keys * s.channels);
     values = pieces.take(s.keys * s.channels);
-    dq = pieces.take(kBlock * s.width);
-    weights = pieces.take(kBlock * kBlock);
-    dscores = pieces.take(kBlock * kBlock);
+    dq = pieces.take(kSpan * s.width);
+    weights = pieces.take(kSpan * kSpan);
+    dscores = pieces.take(kSpan * kSpan);
     means = pieces.take(s.tokens);
   }
   static int64_t size(const Sizes& s) {
-    return 5 * room(s.tokens * s.width) + 2 * room(s.keys * s.channels) + room(kBlock * s.width) +
-           2 * room(kBlock * kBlock) + room(s.tokens);
+    return 5 * room(s.tokens * s.width) + 2 * room(s.keys * s.channels) + room(kSpan * s.width) +
+           2 * room(kSpan * kSpan) + room(s.tokens);
   }
   float *q, *k, *dy, *dk, *dv;  ///< (tokens, width), q scaled
   float *keys, *values;         ///< transposed
-  float* dq;                    ///< (kBlock, width)
-  float *weights, *dscores;     ///< (kBlock, kBlock)
+  float* dq;                    ///< (kSpan, width)
+  float *weights, *dscores;     ///< (kSpan, kSpan)
   float* means;                 ///< (tokens): the weights' mean gradient, which is dy_t y_t
 };
 
@@ -256,7 +250,8 @@ void score_gradients(float* weights, float* gradients, float log_sum, float mean
   int64_t i = 0;
   for (; i < seen; i += Vec::size()) {
     const auto n = static_cast<int>(smaller(Vec::size(), seen - i));
-    const Vec w = (Vec::loadu(weights + i) - shift).exp_u20();
+    const Vec x = Vec::loadu(weights + i) - shift;
+    const Vec w = at::vec::fmadd(x, Vec(0.0F), x.exp_u20());  // NaN stays NaN, which the exponential would not leave
     const Vec d = w * (Vec::loadu(gradients + i) - center);
     first_lanes(w, n).store(weights + i);
     first_lanes(d, n).store(gradients + i);
@@ -267,32 +262,32 @@ void score_gradients(float* weights, float* gradients, float log_sum, float mean
   }
 }
 
-/// What the queries from `query` on and the keys from `key` on, at most kBlock each, add to each other's gradients.
+/// What the queries from `query` on and the keys from `key` on, at most kSpan each, add to each other's gradients.
 template <class T>
 void backward_block(const CausalHead<T>& h, const Sizes& s, const Backward& m, int64_t query, int64_t key) {
-  const int64_t rows = smaller(kBlock, s.tokens - query), columns = smaller(kBlock, s.tokens - key);
+  const int64_t rows = smaller(kSpan, s.tokens - query), columns = smaller(kSpan, s.tokens - key);
   const bool diagonal = query == key;
   for (int64_t i = 0; i < rows; i += kTileRows) {
     const int64_t n = smaller(kTileRows, rows - i), end = diagonal ? i + n : columns;
     const int64_t vectors = ceil_div(end, Vec::size()), at = (query + i) * s.width;
-    float *weights = m.weights + i * kBlock, *dscores = m.dscores + i * kBlock;
-    multiply<Left::plain>(m.q + at, s.width, m.keys + key * s.channels, kBlock, s.channels, weights, kBlock, n, vectors,
+    float *weights = m.weights + i * kSpan, *dscores = m.dscores + i * kSpan;
+    multiply<Left::plain>(m.q + at, s.width, m.keys + key * s.channels, kSpan, s.channels, weights, kSpan, n, vectors,
                           /*add=*/false);
-    multiply<Left::plain>(m.dy + at, s.width, m.values + key * s.channels, kBlock, s.channels, dscores, kBlock, n,
+    multiply<Left::plain>(m.dy + at, s.width, m.values + key * s.channels, kSpan, s.channels, dscores, kSpan, n,
                           vectors, /*add=*/false);
     for (int64_t r = 0; r < n; ++r) {
-      score_gradients(weights + r * kBlock, dscores + r * kBlock, h.log_sums[query + i + r], m.means[query + i + r],
+      score_gradients(weights + r * kSpan, dscores + r * kSpan, h.log_sums[query + i + r], m.means[query + i + r],
                       diagonal ? i + r + 1 : columns, end);
     }
-    multiply<Left::plain>(dscores, kBlock, m.k + key * s.width, s.width, end, m.dq + i * s.width, s.width, n, s.vectors,
+    multiply<Left::plain>(dscores, kSpan, m.k + key * s.width, s.width, end, m.dq + i * s.width, s.width, n, s.vectors,
                           /*add=*/key > 0);
   }
   for (int64_t j = 0; j < columns; j += kTileRows) {
     const int64_t n = smaller(kTileRows, columns - j), from = diagonal ? j : 0, depth = rows - from;
-    const int64_t left = from * kBlock + j, right = (query + from) * s.width, at = (key + j) * s.width;
-    multiply<Left::transposed>(m.weights + left, kBlock, m.dy + right, s.width, depth, m.dv + at, s.width, n, s.vectors,
+    const int64_t left = from * kSpan + j, right = (query + from) * s.width, at = (key + j) * s.width;
+    multiply<Left::transposed>(m.weights + left, kSpan, m.dy + right, s.width, depth, m.dv + at, s.width, n, s.vectors,
                                /*add=*/!diagonal);
-    multiply<Left::transposed>(m.dscores + left, kBlock, m.q + right, s.width, depth, m.dk + at, s.width, n, s.vectors,
+    multiply<Left::transposed>(m.dscores + left, kSpan, m.q + right, s.width, depth, m.dk + at, s.width, n, s.vectors,
                                /*add=*/!diagonal);
   }
 }
@@ -327,9 +322,9 @@ void backward(const CausalHead<T>& h, const CausalHeadGradients<T>& g) {
   load_rows(h.q, h.stride, h, /*turned=*/true, h.scale, s, 0, s.tokens, m.q);
   load_rows(g.dy, h.y_stride, h, /*turned=*/false, 1.0F, s, 0, s.tokens, m.dy);
   for (int64_t t = 0; t < s.tokens; ++t) m.means[t] = dot(g.dy + t * h.y_stride, h.y + t * h.y_stride, s.channels);
-  for (int64_t query = 0; query < s.tokens; query += kBlock) {
-    for (int64_t key = 0; key <= query; key += kBlock) backward_block(h, s, m, query, key);
-    store_rows(h, s, m.dq, /*turned=*/true, h.scale, query, smaller(kBlock, s.tokens - query), g.dq);
+  for (int64_t query = 0; query < s.tokens; query += kSpan) {
+    for (int64_t key = 0; key <= query; key += kSpan) backward_block(h, s, m, query, key);
+    store_rows(h, s, m.dq, /*turned=*/true, h.scale, query, smaller(kSpan, s.tokens - query), g.dq);
   }
   store_rows(h, s, m.dk, /*turned=*/true, 1.0F, 0, s.tokens, g.dk);
   store_rows(h, s, m.dv, /*turned=*/false, 1.0F, 0, s.tokens, g.dv);

@@ -68,7 +68,8 @@ void for_heads(const Attention& a, bool gradients, const F& f) {
 Attention compute(const Tensor& qkv, int64_t n_head, const Tensor& cos, const Tensor& sin) {
   const int64_t B = qkv.size(0), T = qkv.size(1), C = qkv.size(2) / 3;
   // Under a name by which trainers/estimate.cpp counts its FLOPs.
-  RECORD_FUNCTION("genzoo::causal_attention", c10::ArrayRef<const c10::IValue>({qkv}));
+  const c10::IValue input(qkv);
+  RECORD_FUNCTION("genzoo::causal_attention", c10::ArrayRef<const c10::IValue>(&input, 1));
   const Attention a{qkv, at::empty({B, T, C}, qkv.options()),
                     at::empty({B, n_head, T}, qkv.options().dtype(torch::kFloat)), cos, sin};
   for_heads(a, /*gradients=*/false, [&](int64_t b, int64_t h, float* scratch) {
@@ -89,7 +90,8 @@ CausalHeadGradients<T> head_gradients(const Attention& a, const Tensor& dy, cons
 
 /// The gradient of qkv.
 Tensor compute_backward(const Attention& a, const Tensor& dy) {
-  RECORD_FUNCTION("genzoo::causal_attention_backward", c10::ArrayRef<const c10::IValue>({a.qkv}));
+  const c10::IValue input(a.qkv);
+  RECORD_FUNCTION("genzoo::causal_attention_backward", c10::ArrayRef<const c10::IValue>(&input, 1));
   Tensor dqkv = at::empty(a.qkv.sizes(), a.qkv.options());
   for_heads(a, /*gradients=*/true, [&](int64_t b, int64_t h, float* scratch) {
     if (dqkv.scalar_type() == torch::kBFloat16) {
@@ -125,10 +127,10 @@ class FusedCausalAttention final : public torch::autograd::Function<FusedCausalA
 };
 
 bool fits_kernels(const Tensor& qkv, int64_t n_head, const PositionTable& positions) {
-  const int64_t angles = qkv.size(1) * (qkv.size(2) / (3 * n_head) / 2);
+  const int64_t head_channels = qkv.size(2) / (3 * n_head), angles = qkv.size(1) * (head_channels / 2);
   const auto is_table = [&](const Tensor& t) {
     return !t.defined() || (t.is_cpu() && t.scalar_type() == torch::kFloat && t.is_contiguous() &&
-                            t.numel() == angles && !t.requires_grad());
+                            t.numel() == angles && head_channels % 2 == 0 && !t.requires_grad());
   };
   // Without vectors wide enough the library's products, which find the processor's instructions themselves, are faster:
   // three times, measured.

@@ -15,9 +15,9 @@ namespace genzoo {
 /// qkv (B, T, 3 C): queries, keys and values, of each the heads side by side -> (B, T, C) in the same type. `positions`
 /// turn queries and keys first, if rotary.
 ///
-/// On the CPU in float32 or bfloat16 by this processor's kernels, all sums in float32, memory linear in T: Dao et al.,
-/// 2022, https://arxiv.org/abs/2205.14135. Else by LibTorch's operators, plain_causal_attention, and so are gradients
-/// of gradients.
+/// On the CPU in float32 or bfloat16, where it has vectors, by this processor's kernels, all sums in float32, memory
+/// linear in T: Dao et al., 2022, https://arxiv.org/abs/2205.14135. Else by LibTorch's operators,
+/// plain_causal_attention, and so are gradients of gradients.
 Tensor fused_causal_attention(const Tensor& qkv, int64_t n_head, const PositionTable& positions);
 
 /// The same by LibTorch's operators, everywhere.

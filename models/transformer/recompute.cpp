@@ -113,7 +113,7 @@ class RecomputedBlock final : public torch::autograd::Function<RecomputedBlock> 
     variable_list outputs, of_outputs;
     const Tensor made[] = {after.sum(), after.update()};
     for (size_t i = 0; i < 2; ++i) {
-      if (!gradients[i].defined()) continue;
+      if (!gradients[i].defined() || !made[i].requires_grad()) continue;  // nothing that learns leads there
       outputs.push_back(made[i]);
       of_outputs.push_back(gradients[i]);
     }

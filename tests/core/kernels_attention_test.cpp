@@ -132,6 +132,7 @@ TEST_CASE("causal attention keeps NaN, and bears scores of any size", "[core][ke
     const Tensor nan = odd.y.select(1, 0).isnan().any(1);
     CHECK(nan[5].item<bool>());
     CHECK(nan.sum().item<int64_t>() == 1);
+    CHECK(odd.dqkv.select(1, 2).select(1, 0).isnan().any(1).slice(0, 0, 6).all().item<bool>());  // of the values seen
     Head<float> sharp(40, 8, /*rotary=*/false);
     sharp.qkv.select(1, 0).mul_(1e4F);
     sharp.run(*k, k->causal_attention, k->causal_attention_backward);

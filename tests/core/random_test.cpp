@@ -272,6 +272,7 @@ TEST_CASE("a tape refuses what it cannot hold", "[core]") {
   CHECK_THROWS_AS(tape.stream(torch::kCPU).integers(2, {3}), std::logic_error);
   CHECK_THROWS_AS(tape.stream(torch::kCPU).permutation(3), std::logic_error);
   CHECK_THROWS_AS(tape.stream(torch::kCPU).categorical(torch::ones({1, 2})), std::logic_error);
+  CHECK_THROWS_AS(tape.stream(torch::kCPU).clone(), std::logic_error);
   CHECK_THROWS_AS(tape.draw_anew(row_streams(0, 3)), std::logic_error);
 }
 

@@ -78,7 +78,9 @@ inline HtmlPage read_html(const std::string& html) {
     if (tag.attributes.contains("id") && ++page.ids[tag.attributes.at("id")] > 1) {
       page.mistakes.push_back("twice the id " + tag.attributes.at("id"));
     }
-    if (std::ranges::count(kVoid, tag.name) || tag.attributes.contains("/")) continue;  // "/": <path .../>
+    if (std::ranges::count(kVoid, tag.name)) continue;
+    const bool in_svg = tag.name == "svg" || std::ranges::count(open, "svg") > 0;  // where <path .../> is closed
+    if (in_svg && tag.attributes.contains("/")) continue;
     open.push_back(tag.name);
     if (tag.name == "script" || tag.name == "style") at = std::min(html.find("</" + tag.name, at), html.size());
   }

@@ -183,6 +183,8 @@ TEST_CASE("a convolution has gradients of gradients", "[models][fused][convoluti
 }
 
 TEST_CASE("the number of threads does not change what a convolution computes", "[models][fused][convolution]") {
+  const int threads = at::get_num_threads();
+  at::set_num_threads(4);
   for (const Direction direction : kDirections) {
     const Convolution layer(direction, {37, 16, 8, 8}, 32);
     const Tensor dy = layer.dy(), y = layer.fused(0.2);
@@ -194,6 +196,7 @@ TEST_CASE("the number of threads does not change what a convolution computes", "
     CHECK(same.equal(y));
     CHECK(torch::autograd::grad({same}, {layer.x}, {dy})[0].equal(gradients[0]));
   }
+  at::set_num_threads(threads);
 }
 
 TEST_CASE("what the kernels do not fit is convolved by LibTorch", "[models][fused][convolution]") {

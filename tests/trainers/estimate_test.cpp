@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/config.h"
+#include "core/memory.h"
 #include "models/registry.h"
 #include "tests/support.h"
 #include "tests/trainers/tiny_experiment.h"
@@ -88,7 +89,7 @@ TEST_CASE("the cost of convolutions is that of every weight at every place", "[t
 TEST_CASE("the memory in all is that of its parts, and every worker has gradients of its own", "[trainers][estimate]") {
   const char* model = "{vae: {latent_dim: 3, network: {mlp: {hidden: []}}, likelihood: gaussian}}";
   const CostEstimate cost = estimate_cost(tiny::experiment(model, tiny::kPoints), vectors(10));
-  CHECK(cost.program_bytes > 10 << 20);  // LibTorch alone
+  if (peak_memory()) CHECK(cost.program_bytes > 10 << 20);  // LibTorch alone
   CHECK(cost.memory_bytes() >= cost.program_bytes + cost.weights_bytes + cost.activation_bytes + cost.data_bytes);
   const int threads = at::get_num_threads();
   at::set_num_threads(2);
@@ -103,10 +104,16 @@ TEST_CASE("the memory in all is that of its parts, and every worker has gradient
 
 TEST_CASE("without steps the cost is that of a token, of the weights alone", "[trainers][estimate]") {
   const auto config = tiny::experiment(tiny::kTransformer, tiny::kText, {"train.steps=0"});
-  const CostEstimate cost = estimate_cost(config, open_dataset(config.data, {}));
+  const Dataset dataset = open_dataset(config.data, {});
+  const CostEstimate cost = estimate_cost(config, dataset);
   CHECK(cost.weights_bytes == cost.parameters * 4);
   CHECK(tiny::contains(cost.describe(), "GFLOP a token"));
-  CHECK(cost.flops_per_step > 0);
+  // A token meets every weight once: of one block of 8 channels, and of the output. Attention, over few tokens, is
+  // little beside them.
+  const double products = 2.0 * (12 * 8 * 8 + 8 * static_cast<double>(dataset.spec.vocabulary));
+  INFO(cost.flops_per_step << " FLOPs counted, " << products << " of products expected");
+  CHECK(cost.flops_per_step >= products);
+  CHECK(cost.flops_per_step <= 1.3 * products);
 }
 
 TEST_CASE("the cost of two players is that of both", "[trainers][estimate]") {
