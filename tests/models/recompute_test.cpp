@@ -186,6 +186,25 @@ TEST_CASE("frozen weights have no part in recomputed blocks' gradients", "[model
   }
 }
 
+TEST_CASE("of a recomputed block only a part may learn", "[models][recompute]") {
+  Left left[2];
+  for (const bool recompute : {false, true}) {
+    Transformer model = text_model(recompute, /*dropout=*/0);
+    // Of the first block the MLP alone, so that its stream's sum leads to nothing that learns.
+    for (auto& item : model->named_parameters()) {
+      const bool learns = item.key().starts_with("blocks.") && !item.key().starts_with("blocks.0.attention");
+      item.value().set_requires_grad(learns);
+    }
+    Rng rng = draws();
+    model->loss(text_batch(), rng, 0).total.backward();
+    for (const auto& item : model->named_parameters()) {
+      if (item.value().requires_grad()) left[recompute].gradients.push_back(item.value().grad());
+    }
+  }
+  REQUIRE(left[0].gradients.size() > 10);
+  for (size_t i = 0; i < left[0].gradients.size(); ++i) CHECK(left[1].gradients[i].equal(left[0].gradients[i]));
+}
+
 TEST_CASE("weights that change before the backward pass are noticed", "[models][recompute]") {
   Transformer model = text_model(true, /*dropout=*/0);
   Rng rng = draws();

@@ -120,7 +120,7 @@ const Guarded kGuarded[] = {
      "{vae: {latent_dim: 4, network: {mlp: {hidden: [16]}}, likelihood: bernoulli}}"},
     {"vae, conv", {663, 196}, Data::images8, "{vae: {latent_dim: 4, network: {conv: {channels: [4, 8], hidden: 16}}}}"},
     {"gan",
-     {660, 183},
+     {660, 180},
      Data::images16,
      "{gan: {latent_dim: 4, generator_width: 4, discriminator_width: 4, discriminator_norm: batch}}"},
     {"realnvp, points", {838, 187}, Data::points, "{realnvp: {couplings: 4, hidden_dim: 16}}"},
@@ -128,10 +128,10 @@ const Guarded kGuarded[] = {
      {669, 134},
      Data::images8,
      "{realnvp: {architecture: flat, couplings: 4, hidden_dim: 16, normalization: none}}"},
-    {"realnvp, images", {1652, 458}, Data::images8, "{realnvp: {scales: 2, couplings: 2, hidden_dim: 4, blocks: 1}}"},
-    {"transformer", {548, 109}, Data::text, kTransformer},
-    {"transformer, 2 shards", {1108, 214}, Data::text, kTransformer, 2},
-    {"pixel_transformer", {590, 115}, Data::images8, "{pixel_transformer: {n_layer: 2, n_head: 2, n_embd: 16}}"},
+    {"realnvp, images", {1638, 452}, Data::images8, "{realnvp: {scales: 2, couplings: 2, hidden_dim: 4, blocks: 1}}"},
+    {"transformer", {540, 106}, Data::text, kTransformer},
+    {"transformer, 2 shards", {1086, 211}, Data::text, kTransformer, 2},
+    {"pixel_transformer", {595, 116}, Data::images8, "{pixel_transformer: {n_layer: 2, n_head: 2, n_embd: 16}}"},
     {"classifier", {318, 93}, Data::images8, "{classifier: {channels: [4, 8], feature_dim: 8}}"},
 };
 

@@ -103,7 +103,8 @@ TEST_CASE("the memory in all is that of its parts, and every worker has gradient
 }
 
 TEST_CASE("without steps the cost is that of a token, of the weights alone", "[trainers][estimate]") {
-  const auto config = tiny::experiment(tiny::kTransformer, tiny::kText, {"train.steps=0"});
+  const auto config =
+      tiny::experiment(tiny::kTransformer, tiny::kText, {"train.steps=0", "model.transformer.block_size=64"});
   const Dataset dataset = open_dataset(config.data, {});
   const CostEstimate cost = estimate_cost(config, dataset);
   CHECK(cost.weights_bytes == cost.parameters * 4);
