@@ -4,6 +4,7 @@
 #include <torch/nn/module.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -46,18 +47,28 @@ void set_times(Benchmark& line, const Timing& timing, double items) {
   line.items_per_second = items / line.seconds;
 }
 
+/// The most held so far, and what is held now: from here on the largest amount is watched anew.
+void watch_memory(Benchmark& line) {
+  line.peak_memory = peak_memory().value_or(0);
+  start_peak_memory();
+  line.start_memory = peak_memory().value_or(0);
+}
+
+void end_watch(Benchmark& line) { line.peak_memory = std::max(line.peak_memory, peak_memory().value_or(0)); }
+
 void measure_training(Benchmark& line, const ExperimentConfig& config, const Dataset& dataset, double seconds) {
   Trainer trainer(config, dataset, RunFolder(std::filesystem::path()));
   line.start_to_step = seconds_since_process_start();
-  line.start_memory = peak_memory().value_or(0);
+  watch_memory(line);
   Tensor loss = trainer.update();
   line.loss_first = loss.item<double>();
   line.start_to_first = seconds_since_process_start();
   const auto update = [&] { loss = trainer.update(); };
   const CpuSeconds before = cpu_seconds();
-  const Timing timing = time_calls(update, [&] { line.loss_last = loss.item<double>(); }, seconds);
+  const Timing timing = time_calls(
+      update, [&] { line.loss_last = loss.item<double>(); }, seconds);
   line.others = share_of_others(before, cpu_seconds());
-  line.peak_memory = peak_memory().value_or(0);
+  end_watch(line);
   set_times(line, timing, static_cast<double>(trainer.items_per_update()));
   line.unit = trainer.model().can.context > 0 ? "tokens/s" : "samples/s";
   line.parameters = parameter_count(*trainer.model().module);
@@ -90,7 +101,7 @@ void measure_generation(Benchmark& line, const ExperimentConfig& config, const D
   };
   const auto finish = [&] { text.to(torch::kCPU); };
   line.start_to_step = seconds_since_process_start();
-  line.start_memory = peak_memory().value_or(0);
+  watch_memory(line);
   generate();
   finish();
   line.start_to_first = seconds_since_process_start();
@@ -98,7 +109,7 @@ void measure_generation(Benchmark& line, const ExperimentConfig& config, const D
   Timing timing = time_calls(generate, finish, seconds);
   for (double& window : timing.windows) window /= static_cast<double>(kNewTokens);
   line.others = share_of_others(before, cpu_seconds());
-  line.peak_memory = peak_memory().value_or(0);
+  end_watch(line);
   set_times(line, timing, 1.0);
   line.unit = "tokens/s";
   line.parameters = parameter_count(*model.module);

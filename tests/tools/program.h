@@ -118,6 +118,14 @@ inline Ended genzoo(const std::vector<std::string>& words, const Surroundings& w
   return Running(words, where).wait();
 }
 
+/// What genzoo WORDS tells of wrong usage: exit code 2, and nothing on standard output.
+inline std::string usage_error_of(const std::vector<std::string>& words) {
+  const Ended ended = genzoo(words);
+  CHECK(ended.code == 2);
+  CHECK(ended.out.empty());
+  return ended.err;
+}
+
 /// A tiny experiment of each family with all that a checkpoint must carry: averages, batch statistics, dropout, several
 /// optimizers. Writes it, and the text that one of them learns, into `folder`; returns the config's path.
 inline std::string tiny_config(const std::string& family, const std::filesystem::path& folder) {
