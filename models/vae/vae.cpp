@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "models/fused_gaussian.h"
 #include "models/pixels.h"
+#include "models/vae/negative_bound.h"
 
 namespace genzoo {
 namespace {
@@ -138,12 +139,12 @@ Loss VAEImpl::loss(const Batch& batch, Rng& rng, int64_t step) {
             {{"reconstruction", -log_p.mean().detach()}, {"kl", -log_ratio.mean().detach()}}};
   }
   const auto [z, divergence] = draw_gaussian(q, rng.normal_like(q.narrow(1, 0, config_.latent_dim)));
-  const Tensor reconstruction = -log_likelihood(observation(x, rng), z).mean();
-  const Tensor kl = divergence.mean(/*dim=*/0);  // (Z), of each latent dimension over the batch
   const double weight = kl_weight(step);
-  Terms terms{{"reconstruction", reconstruction.detach()}, {"kl", kl.detach().sum()}};
+  const auto [total, reconstruction, kl] =
+      negative_bound(log_likelihood(observation(x, rng), z), divergence, weight, config_.free_bits);
+  Terms terms{{"reconstruction", reconstruction}, {"kl", kl}};
   if (config_.beta != 1 || config_.kl_warmup_steps > 0) terms["kl_weight"] = at::scalar_tensor(weight, kl.options());
-  return {reconstruction + weight * kl.clamp_min(config_.free_bits).sum(), std::move(terms)};
+  return {total, std::move(terms)};
 }
 
 Tensor VAEImpl::log_prob(const Tensor& x, int64_t k, Rng& rng) {
