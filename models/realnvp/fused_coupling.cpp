@@ -4,6 +4,8 @@
 #include <torch/autograd.h>
 #include <torch/utils.h>
 
+#include <algorithm>
+
 #include "core/bfloat16.h"
 #include "core/kernels/kernels.h"
 #include "core/workers.h"
@@ -25,6 +27,33 @@ std::vector<Tensor> second_rows(const Tensor& whole, int64_t first) {
   const int64_t dims = whole.size(0) / 2;
   if (dims % 2 == 0) return {whole.slice(/*dim=*/0, first, 2 * dims, /*step=*/2)};
   return {whole.slice(0, first, dims, 2), whole.slice(0, dims + first, 2 * dims, 2)};
+}
+
+/// f(place in the whole, number) for what second_rows() takes of a vector of 2 D, in order.
+template <class F>
+void for_second(int64_t dims, int64_t first, const F& f) {
+  for (int64_t half = 0, n = 0; half < 2; ++half) {
+    for (int64_t i = first; i < dims; i += 2) f(half * dims + i, n++);
+  }
+}
+Tensor second_of_vector(const Tensor& whole, int64_t first) {
+  const int64_t dims = whole.size(0) / 2;
+  const Tensor taken = at::empty({2 * ((dims - first + 1) / 2)}, whole.options().requires_grad(false));
+  const auto* from = whole.const_data_ptr<float>();
+  auto* to = taken.mutable_data_ptr<float>();
+  for_second(dims, first, [&](int64_t place, int64_t n) { to[n] = from[place]; });
+  return taken;
+}
+
+/// Zeros in a matrix with gaps between its rows, or between its columns.
+void zero_lines(const Tensor& t) {
+  const int64_t dim = t.stride(1) == 1 ? 0 : 1, length = t.size(1 - dim);
+  if (t.stride(1 - dim) != 1) {
+    t.zero_();
+    return;
+  }
+  auto* line = t.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < t.size(dim); ++i) std::fill_n(line + i * t.stride(dim), length, 0.0F);
 }
 
 /// Of the first layer's columns those of dimensions first, first + 2, ..., a factor of products without a copy where
@@ -80,10 +109,12 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
     }
     const int64_t count = (dims - changed + 1) / 2;
     const Tensor raw = at::empty({rows, 2 * count}, x.options());
-    const auto weights = second_rows(layers.back().weight, changed), biases = second_rows(layers.back().bias, changed);
-    for (size_t i = 0, begin = 0; i < weights.size(); begin += static_cast<size_t>(weights[i++].size(0))) {
-      LinearPass::forward(raw.narrow(1, static_cast<int64_t>(begin), weights[i].size(0)), hidden.back(), weights[i],
-                          biases[i].contiguous(), Activation::none, /*with_slope=*/false);
+    const Tensor bias = second_of_vector(layers.back().bias, changed);
+    for (int64_t begin = 0; const Tensor& weight : second_rows(layers.back().weight, changed)) {
+      const int64_t size = weight.size(0);
+      LinearPass::forward(raw.narrow(1, begin, size), hidden.back(), weight, bias.narrow(0, begin, size),
+                          Activation::none, /*with_slope=*/false);
+      begin += size;
     }
     const Tensor y = at::empty_like(x), tanh_scale = at::empty({rows, count}, x.options());
     const Tensor log_det = at::empty({rows}, x.options());
@@ -201,18 +232,18 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
     if (wants_weight) {
       const auto [gradient, beta] = begin_gradient(weight, weight_result);
       if (beta == 0) {  // of the rows that were not computed the gradient is zero
-        for (const Tensor& rest : second_rows(gradient, 1 - s.changed)) rest.zero_();
+        for (const Tensor& rest : second_rows(gradient, 1 - s.changed)) zero_lines(rest);
       }
       const auto places = second_rows(gradient, s.changed);
       for (size_t i = 0; i < parts.size(); ++i) LinearPass::multiply(parts[i].t(), h, places[i], 1, beta);
     }
     const Tensor bias_gradient = LeafGradients::place(bias, wants_bias, bias_result);
     if (bias_gradient.defined()) {
-      const Tensor sums = draw.sum(0);
-      for (int64_t begin = 0; const Tensor& place : second_rows(bias_gradient, s.changed)) {
-        place.add_(sums.narrow(0, begin, place.size(0)));
-        begin += place.size(0);
-      }
+      const Tensor sums = at::zeros({draw.size(1)}, draw.options());
+      LinearPass::before_activation(draw, /*kept=*/{}, sums, Activation::none, torch::kFloat);
+      auto* to = bias_gradient.mutable_data_ptr<float>();
+      const auto* of_changed = sums.const_data_ptr<float>();
+      for_second(s.dims(), s.changed, [&](int64_t place, int64_t n) { to[place] += of_changed[n]; });
     }
     const Tensor dh = at::empty(h.sizes(), draw.options());
     for (size_t i = 0; i < parts.size(); ++i) {
@@ -230,7 +261,7 @@ class FusedCoupling final : public torch::autograd::Function<FusedCoupling> {
         LinearPass::before_activation(dh, s.hidden[1], bias_gradient, Activation::relu, seen.scalar_type());
     if (wants_weight) {
       const auto [gradient, beta] = begin_gradient(weight, weight_result);
-      if (beta == 0) second_columns(gradient, s.changed).zero_();
+      if (beta == 0) zero_lines(second_columns(gradient, s.changed));
       const Tensor place = second_columns(gradient, 1 - s.changed);
       if (place.stride(0) == 1) {
         LinearPass::multiply(seen.t(), dz, place.t(), 1, beta);
