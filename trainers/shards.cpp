@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "core/kernels/kernels.h"
 
@@ -18,10 +19,26 @@ std::vector<Tensor> copies(const std::vector<Tensor>& tensors) {
   return result;
 }
 
+/// Whether two tensors on the CPU are equal, bit by bit. Most buffers are constants: a few bytes compared spare the
+/// operators that would copy and average them.
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.is_cpu() && b.is_cpu() && a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
+         a.is_contiguous() && b.is_contiguous() && std::memcmp(a.const_data_ptr(), b.const_data_ptr(), a.nbytes()) == 0;
+}
+
 /// Through variable_data(), which has a version of its own: a graph that is still to be run backward (the fakes') keeps
 /// the running statistics it saw, and in training mode makes no use of them.
-void assign(const std::vector<Tensor>& to, const std::vector<Tensor>& from) {
-  for (size_t i = 0; i < to.size(); ++i) to[i].variable_data().copy_(from[i]);
+void assign(const Tensor& to, const Tensor& from) {
+  if (!same_bits(to, from)) to.variable_data().copy_(from);
+}
+
+/// Copies, where `tensors` have changed since `before`, and else these.
+std::vector<Tensor> changes(const std::vector<Tensor>& tensors, const std::vector<Tensor>& before) {
+  std::vector<Tensor> result;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    result.push_back(same_bits(tensors[i], before[i]) ? before[i] : tensors[i].clone());
+  }
+  return result;
 }
 
 std::vector<Tensor> gradients_of(const FlatParameters& parameters) {
@@ -123,7 +140,7 @@ void Shards::compute(int worker, Learner& learner, const std::function<Terms(int
     {
       const torch::NoGradGuard no_grad;
       own.start_gradients();
-      assign(own_buffers, buffers);
+      for (size_t b = 0; b < buffers.size(); ++b) assign(own_buffers[b], buffers[b]);
     }
     Terms terms;
     {
@@ -132,7 +149,7 @@ void Shards::compute(int worker, Learner& learner, const std::function<Terms(int
     }
     const torch::NoGradGuard no_grad;
     own.finish_gradients();
-    outcomes[static_cast<size_t>(shard)] = {copies(own_buffers), std::move(terms)};
+    outcomes[static_cast<size_t>(shard)] = {changes(own_buffers, buffers), std::move(terms)};
     int64_t size = 1;
     for (; !waiting.empty() && waiting.back().first == size; size *= 2) {
       // left + right, into the right one: the order of two floats in a sum does not change it
@@ -168,9 +185,12 @@ Terms Shards::accumulate(Learner& learner, const std::function<Terms(int64_t sha
     return tree_sum(std::move(each)).div_(static_cast<double>(count_));
   };
   for (size_t b = 0; b < buffers.size(); ++b) {
+    const auto unchanged = [&](const Outcome& o) { return o.buffers[b].is_same(before[b]); };
+    if (std::all_of(outcomes.begin(), outcomes.end(), unchanged)) continue;
     // Counters and flags agree between shards; statistics are averaged.
-    const Tensor made =
-        buffers[b].is_floating_point() ? mean_of([&](Outcome& o) { return o.buffers[b]; }) : outcomes.back().buffers[b];
+    const Tensor made = buffers[b].is_floating_point()
+                            ? mean_of([&](Outcome& o) { return unchanged(o) ? before[b].clone() : o.buffers[b]; })
+                            : outcomes.back().buffers[b];
     buffers[b].variable_data().copy_(made);
   }
   Terms terms;
