@@ -76,8 +76,9 @@ void backward_rows(T* dz, const T* dy, const T* kept, float* bias_gradient, int6
   }
 }
 
-inline Vec where_positive(const Vec& d, const Vec& y) { return d & (y > Vec(0.0F)); }  // all bits or none
-inline Vec times(const Vec& d, const Vec& slope) { return d * slope; }
+// Objects, where functions would be called by their address, with vectors in memory.
+constexpr auto where_positive = [](const Vec& d, const Vec& y) { return d & (y > Vec(0.0F)); };  // all bits or none
+constexpr auto times = [](const Vec& d, const Vec& slope) { return d * slope; };
 
 template <class T>
 void column_sums(float* sums, const T* x, BFloat16* rounded, int64_t stride, int64_t rows, int64_t columns) {
