@@ -36,27 +36,38 @@ using FinishBlock = std::function<void(const Block&)>;
 class PackedFactor final {
  public:
   /// b (K, N) float32 or bfloat16, elements of a row or of a column next to each other; for products in `type`, float32
-  /// or bfloat16, to which b is rounded. An even K is spared a copy in bfloat16; in float32 b itself is used if
-  /// elements of a row are next to each other, and must not change before the products. Where has_block_products(type).
+  /// or bfloat16, to which b is rounded. An even K is spared a copy in bfloat16; in float32 b itself is used, its
+  /// columns turned by whoever multiplies with them, and must not change before the products. Where
+  /// has_block_products(type).
   explicit PackedFactor(const Tensor& b, torch::ScalarType type = torch::kBFloat16);
 
  private:
   friend void multiply_by_blocks(const Tensor& a, const PackedFactor& b, const FinishBlock& finish);
+  friend void multiply_by_blocks(const Tensor& a, const PackedFactor& b, const Tensor& c);
+  /// Where sums go: block by block to `finish`, or, if that is empty, as they are to rows `stride` apart.
+  struct Sums {
+    FinishBlock finish;
+    float* whole = nullptr;
+    int64_t stride = 0;
+  };
+  void multiply(const Tensor& a, const Sums& to) const;
   template <class T>
-  friend void multiply_by_blocks_of(const Tensor& a, const PackedFactor& b, const FinishBlock& finish);
-  void pack_float32(const Tensor& b);
+  void multiply_as(const Tensor& a, const Sums& to) const;
   void pack_bfloat16(const Tensor& b);
 
   torch::ScalarType type_;
   int64_t depth_, columns_;  ///< K, even in bfloat16, and N
-  Tensor blocks_;            ///< blocks of columns one after another; or b itself, whose rows begin `stride_` apart
-  int64_t stride_ = 0;
+  Tensor blocks_;            ///< in bfloat16 blocks of columns one after another, in float32 b
+  int64_t stride_ = 0;       ///< of rows that are read as they are; 0: of none
 };
 
 /// a b for `finish`, with float32 sums: a (M, K) of b's type, elements of a row or of a column next to each other.
 ///
 /// On LibTorch's threads, whose number does not change a bit: every sum runs over k in one order.
 void multiply_by_blocks(const Tensor& a, const PackedFactor& b, const FinishBlock& finish);
+
+/// c = a b: c (M, N) float32 with elements of a row next to each other, where the sums are formed at once.
+void multiply_by_blocks(const Tensor& a, const PackedFactor& b, const Tensor& c);
 
 /// c = alpha a b + beta c by blocks: a (M, K) and b (K, N) of one type, c (M, N) float32 with elements of a row next to
 /// each other.

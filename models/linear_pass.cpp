@@ -132,13 +132,18 @@ LinearPass::Product::Product(const Tensor& rows, const Tensor& w) {
 
 void LinearPass::Product::finished(const Tensor& x, const Tensor& y, const Tensor& slope, const Tensor& bias,
                                    Activation activation) const {
+  const bool as_they_are = !bias.defined() && activation == Activation::none && !is_reduced(y) && y.stride(1) == 1;
+  if (packed_ && as_they_are) {
+    multiply_by_blocks(x, *packed_, y);
+    return;
+  }
   if (packed_) {
     multiply_by_blocks(x, *packed_, [&](const Block& block) { finish(y, slope, bias, activation, block); });
     return;
   }
   const Tensor z = is_reduced(y) ? at::empty(y.sizes(), y.options().dtype(torch::kFloat)) : y;
   multiply(x, w_, z);
-  if (z.is_same(y) && !bias.defined() && activation == Activation::none) return;
+  if (as_they_are) return;
   by_columns(z, [&](int64_t at, int64_t n) {
     finish(y, slope, bias, activation, {at_or_null<float>(z, at), z.stride(0), 0, z.size(0), at, n});
   });

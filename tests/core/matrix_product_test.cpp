@@ -1,7 +1,10 @@
 // Products by blocks in float32; those in bfloat16 are in kernels_bfloat16_test.cpp.
 #include "core/matrix_product.h"
 
+#include <algorithm>
 #include <array>
+#include <mutex>
+#include <vector>
 
 #include "core/random.h"
 #include "tests/support.h"
@@ -16,8 +19,13 @@ Tensor by_columns(const Tensor& t) { return t.t().contiguous().t(); }
 
 TEST_CASE("products by blocks in float32 are whole products, whoever computes them", "[core][products]") {
   if (!has_block_products(torch::kFloat)) SKIP("this processor has no products of float32 matrices by blocks");
-  for (const auto& [m, k, n] :
-       {std::array<int64_t, 3>{1, 2, 1}, {1, 1, 3}, {33, 7, 130}, {700, 35, 300}, {130, 1500, 65}, {2, 64, 1000}}) {
+  for (const auto& [m, k, n] : {std::array<int64_t, 3>{1, 2, 1},
+                                {1, 1, 3},
+                                {33, 7, 130},
+                                {700, 35, 300},
+                                {130, 1500, 65},
+                                {2, 64, 1000},
+                                {1160, 40, 1000}}) {
     INFO(m << " x " << k << " x " << n);
     const Tensor a = stream(1).normal({m, k}), b = stream(2).normal({k, n}), old = stream(3).normal({m, n});
     const Tensor product = at::mm(a.to(torch::kDouble), b.to(torch::kDouble));
@@ -40,6 +48,45 @@ TEST_CASE("products by blocks in float32 are whole products, whoever computes th
   }
 }
 
+TEST_CASE("blocks of a product in float32 cover it once and leave no short rest", "[core][products]") {
+  if (!has_block_products(torch::kFloat)) SKIP("this processor has no products of float32 matrices by blocks");
+  for (const auto& [m, n] :
+       {std::array<int64_t, 2>{128, 400}, {400, 784}, {784, 400}, {130, 1000}, {40, 8}, {1, 130}}) {
+    INFO(m << " x " << n);
+    const Tensor a = torch::ones({m, 30}), b = torch::ones({30, n}), times = torch::zeros({m, n}, torch::kInt);
+    std::mutex mutex;
+    std::vector<int64_t> heights, widths;
+    multiply_by_blocks(a, PackedFactor(b, torch::kFloat), [&](const Block& block) {
+      const std::lock_guard lock(mutex);
+      times.narrow(0, block.row, block.rows).narrow(1, block.column, block.columns) += 1;
+      heights.push_back(block.rows);
+      widths.push_back(block.columns);
+    });
+    CHECK((times == 1).all().item<bool>());
+    for (const auto& sizes : {heights, widths}) {
+      const auto [least, most] = std::minmax_element(sizes.begin(), sizes.end());
+      CHECK(*most - *least <= 16);  // lanes of a register
+    }
+  }
+}
+
+TEST_CASE("sums of a product are formed where they are wanted", "[core][products]") {
+  if (!has_block_products(torch::kFloat)) SKIP("this processor has no products of float32 matrices by blocks");
+  const Tensor a = stream(1).normal({200, 600}), b = stream(2).normal({600, 150}), whole = torch::zeros({200, 160});
+  const PackedFactor factor(b, torch::kFloat);
+  multiply_by_blocks(a, factor, whole.narrow(1, 7, 150));
+  CHECK_THAT(whole.narrow(1, 7, 150), IsClose(at::mm(a.to(torch::kDouble), b.to(torch::kDouble)), 1e-3));
+  CHECK(whole.narrow(1, 0, 7).eq(0).all().item<bool>());
+  CHECK(whole.narrow(1, 157, 3).eq(0).all().item<bool>());
+  const Tensor scaled = torch::zeros({200, 150});
+  multiply_by_blocks(a, b, scaled, 1, 1);  // by the way of a block that is added
+  CHECK(scaled.equal(whole.narrow(1, 7, 150)));
+  const Tensor none = torch::ones({200, 150});
+  multiply_by_blocks(a.narrow(1, 0, 0), PackedFactor(b.narrow(0, 0, 0), torch::kFloat), none);
+  CHECK(none.eq(0).all().item<bool>());
+  CHECK_THROWS_WITH(multiply_by_blocks(a, factor, torch::zeros({200, 149})), Catch::Matchers::Contains("[200, 149]"));
+}
+
 TEST_CASE("a factor that is a part of a matrix has rows with gaps", "[core][products]") {
   if (!has_block_products(torch::kFloat)) SKIP("this processor has no products of float32 matrices by blocks");
   const Tensor a = stream(1).normal({70, 40}).narrow(1, 3, 30), b = stream(2).normal({30, 300});
@@ -58,7 +105,7 @@ TEST_CASE("products go by blocks where these are faster", "[core][products]") {
   CHECK(suits_block_product(few_rows, large) == has);
   CHECK_FALSE(suits_block_product(few_rows, large.t()));  // which would have to be transposed for few rows
   CHECK_FALSE(suits_block_product(torch::zeros({4, 256}), large));
-  CHECK_FALSE(suits_block_product(large.narrow(0, 0, 32), large.narrow(1, 0, 100)));
+  CHECK_FALSE(suits_block_product(large.narrow(0, 0, 8), large.narrow(1, 0, 30)));
   CHECK_FALSE(suits_block_product(large.to(torch::kDouble), large.to(torch::kDouble)));
 }
 
