@@ -3,47 +3,13 @@
 //
 // Rows of factors are copied side by side, in float32, whole vectors wide; of right factors whose columns are keys, the
 // transposes, kSpan keys at a time.
+#include "core/kernels/causal_attention.h"
+
 #include "core/kernels/table.h"
-#include "core/kernels/tiles.h"
-// After vec.h: the two include each other.
-#include <ATen/cpu/vec/functional_base.h>
 
 namespace genzoo::GENZOO_KERNELS {
 
 namespace {
-
-constexpr int64_t kSpan = 64;  ///< queries, or keys, of a block: some fit in the first-level cache together
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
-struct Sizes {
-  Sizes(int64_t tokens_, int64_t channels_)
-      : tokens(tokens_),
-        channels(channels_),
-        vectors(ceil_div(channels, Vec::size())),
-        width(vectors * Vec::size()),
-        keys(ceil_div(tokens, kSpan) * kSpan) {}
-  int64_t tokens, channels;
-  int64_t vectors, width;  ///< of a row of channels
-  int64_t keys;            ///< tokens in whole blocks
-};
-
-/// Pieces of a head's scratch, one behind the other.
-class Pieces final {
- public:
-  explicit Pieces(float* from) : next_(from) {}
-  float* take(int64_t count) {
-    float* piece = next_;
-    next_ += ceil_div(count, 16) * 16;
-    return piece;
-  }
-
- private:
-  float* next_;
-};
-
-int64_t room(int64_t count) { return ceil_div(count, 16) * 16; }
 
 /// out = scale x, turned by the angles if there are any; zeros behind the last channel.
 template <class T>
@@ -114,13 +80,6 @@ void transpose_rows(const float* rows, int64_t count, const Sizes& s, float* blo
 #endif
   }
 }
-
-float sum_of_lanes(const Vec& values) {
-  return at::vec::vec_reduce_all<float>([](const Vec& a, const Vec& b) { return a + b; }, values);
-}
-
-/// The larger of each two lanes, by one instruction: what it makes of NaN is left open.
-Vec larger(const Vec& a, const Vec& b) { return at::vec::clamp_min(a, b); }
 
 /// The scores of a query's `seen` keys become their exponentials in relation to the largest's, those of keys up to
 /// `end` zero. Returns the largest and the sum, which is NaN when a score is not finite.
@@ -292,14 +251,6 @@ void backward_block(const CausalHead<T>& h, const Sizes& s, const Backward& m, i
   }
 }
 
-/// sum of a b
-template <class T>
-float dot(const T* a, const T* b, int64_t n) {
-  Vec sum(0.0F);
-  by_vectors(n, [&](int64_t i, int count) { sum = sum + first_lanes(load(a + i, count) * load(b + i, count), count); });
-  return sum_of_lanes(sum);
-}
-
 template <class T>
 void store_rows(const CausalHead<T>& h, const Sizes& s, const float* rows, bool turned, float scale, int64_t first,
                 int64_t count, T* out) {
@@ -334,14 +285,28 @@ void backward(const CausalHead<T>& h, const CausalHeadGradients<T>& g) {
 
 int64_t causal_attention_scratch(int64_t tokens, int64_t channels, bool gradients) {
   const Sizes s(tokens, channels);
-  return gradients ? Backward::size(s) : Forward::size(s);
+  const int64_t plain = gradients ? Backward::size(s) : Forward::size(s);
+#if defined(CPU_CAPABILITY_AVX512)
+  const int64_t paired = paired_attention_scratch(tokens, channels, gradients);
+  return paired > plain ? paired : plain;
+#else
+  return plain;
+#endif
 }
 void causal_attention(const CausalHead<float>& head) { forward(head); }
-void causal_attention_16(const CausalHead<BFloat16>& head) { forward(head); }
+void causal_attention_16(const CausalHead<BFloat16>& head) {
+#if defined(CPU_CAPABILITY_AVX512)
+  if (multiplies_pairs(head)) return paired_attention(head);
+#endif
+  forward(head);
+}
 void causal_attention_backward(const CausalHead<float>& head, const CausalHeadGradients<float>& gradients) {
   backward(head, gradients);
 }
 void causal_attention_backward_16(const CausalHead<BFloat16>& head, const CausalHeadGradients<BFloat16>& gradients) {
+#if defined(CPU_CAPABILITY_AVX512)
+  if (multiplies_pairs(head)) return paired_attention_backward(head, gradients);
+#endif
   backward(head, gradients);
 }
 

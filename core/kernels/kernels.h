@@ -48,7 +48,8 @@ struct CachedAttention {
 };
 
 /// Causal attention of one head over all tokens of a text: y_t = sum over s of softmax_s(scale q_t k_s) v_s, s = 0 ...
-/// t. T is float or bfloat16; what is between is computed in float32.
+/// t. T is float or bfloat16; sums and softmax are float32, factors of products too unless the processor multiplies
+/// pairs of bfloat16, to which they then are rounded.
 template <class T>
 struct CausalHead {
   const T *q, *k, *v;  ///< (tokens, channels), rows `stride` apart

@@ -110,15 +110,21 @@ TEST_CASE("causal attention and its gradients of every instruction set are those
   }
 }
 
-TEST_CASE("causal attention rounds to bfloat16 once", "[core][kernels]") {
+TEST_CASE("causal attention of bfloat16 is double precision's but for roundings", "[core][kernels]") {
   for (const Kernels* k : tables()) {
-    for (const bool rotary : {false, true}) {
-      INFO(k->name << ", rotary " << rotary);
-      Head<c10::BFloat16> head(150, 20, rotary);
-      head.run(*k, k->causal_attention_16, k->causal_attention_backward_16);
-      const auto wanted = head.expected();
-      CHECK(relative_error(head.y.select(1, 0), wanted.y) < 4e-3);
-      CHECK(relative_error(head.dqkv.select(2, 0), wanted.dqkv) < 1e-2);
+    for (const int64_t channels : {2, 7, 20, 64, 102}) {
+      for (const int64_t tokens : {1, 2, 17, 64, 65, 150}) {
+        for (const bool rotary : {false, true}) {
+          if (rotary && channels % 2 == 1) continue;
+          INFO(k->name << ", " << tokens << " tokens, " << channels << " channels, rotary " << rotary);
+          Head<c10::BFloat16> head(tokens, channels, rotary);
+          head.run(*k, k->causal_attention_16, k->causal_attention_backward_16);
+          const auto wanted = head.expected();
+          CHECK(relative_error(head.y.select(1, 0), wanted.y) < 4e-3);
+          CHECK(relative_error(head.log_sums, wanted.log_sums) < 5e-6);
+          CHECK(relative_error(head.dqkv.select(2, 0), wanted.dqkv) < 1e-2);
+        }
+      }
     }
   }
 }
@@ -133,6 +139,15 @@ TEST_CASE("causal attention keeps NaN, and bears scores of any size", "[core][ke
     CHECK(nan[5].item<bool>());
     CHECK(nan.sum().item<int64_t>() == 1);
     CHECK(odd.dqkv.select(1, 2).select(1, 0).isnan().any(1).slice(0, 0, 6).all().item<bool>());  // of the values seen
+    Head<c10::BFloat16> reduced(40, 8, /*rotary=*/false);
+    reduced.qkv[5][0][0][0] = std::numeric_limits<float>::quiet_NaN();
+    reduced.run(*k, k->causal_attention_16, k->causal_attention_backward_16);
+    CHECK(reduced.y.select(1, 0).isnan().any(1).equal(nan));
+    CHECK(reduced.dqkv.select(1, 2).select(1, 0).isnan().any(1).slice(0, 0, 6).all().item<bool>());
+    Head<c10::BFloat16> unseen(40, 8, /*rotary=*/false);
+    unseen.qkv[5][1][0][0] = std::numeric_limits<float>::quiet_NaN();  // of key 5, which later queries see
+    unseen.run(*k, k->causal_attention_16, k->causal_attention_backward_16);
+    CHECK(unseen.y.select(1, 0).isnan().any(1).equal(torch::arange(40) >= 5));
     Head<float> sharp(40, 8, /*rotary=*/false);
     sharp.qkv.select(1, 0).mul_(1e4F);
     sharp.run(*k, k->causal_attention, k->causal_attention_backward);

@@ -61,7 +61,7 @@ TEST_CASE("fused causal attention and its gradient are the plain one's", "[model
   }
 }
 
-TEST_CASE("fused causal attention of bfloat16 rounds its results only", "[models][fused][attention]") {
+TEST_CASE("fused causal attention of bfloat16 is double precision's but for roundings", "[models][fused][attention]") {
   if (!has_kernels()) SKIP("LibTorch's attention has roundings of its own");
   for (const bool rotary : {false, true}) {
     CAPTURE(rotary);
@@ -78,6 +78,30 @@ TEST_CASE("fused causal attention of bfloat16 rounds its results only", "[models
     CHECK_FALSE(is_fused(wanted));  // double is LibTorch's
     CHECK(relative_error(y.to(torch::kDouble), wanted) < 4e-3);
     CHECK(relative_error(rounded.gradient(y).to(torch::kDouble), exact.gradient(wanted)) < 1e-2);
+  }
+}
+
+TEST_CASE("fused causal attention of bfloat16 errs no more than LibTorch's", "[models][fused][attention]") {
+  if (!has_kernels()) SKIP("it is LibTorch's");
+  for (const Size& s : {Size{2, 256, 3, 64}, Size{1, 101, 2, 30}}) {
+    CAPTURE(s.tokens, s.channels);
+    const Example rounded(s, /*rotary=*/false, torch::kBFloat16);
+    Example exact(s, /*rotary=*/false);
+    exact.qkv = rounded.qkv.detach().to(torch::kDouble).requires_grad_();
+    exact.dy = rounded.dy.to(torch::kDouble);
+    const Tensor wanted = exact.plain(), wanted_gradient = exact.gradient(wanted);
+    const Heads heads = heads_of(rounded.qkv, s.heads, {});
+    const Tensor theirs = at::scaled_dot_product_attention(heads.q, heads.k, heads.v, {}, /*dropout_p=*/0.0,
+                                                           /*is_causal=*/true)
+                              .transpose(1, 2)
+                              .flatten(2);
+    const auto error = [](const Tensor& got, const Tensor& exactly) {
+      return (got.to(torch::kDouble) - exactly).square().mean().sqrt().item<double>();
+    };
+    const Tensor ours = rounded.fused();
+    const Tensor gradient = rounded.gradient(ours), their_gradient = rounded.gradient(theirs);
+    CHECK(error(ours, wanted) < 1.02 * error(theirs, wanted));
+    CHECK(error(gradient, wanted_gradient) < 1.02 * error(their_gradient, wanted_gradient));
   }
 }
 
@@ -103,20 +127,24 @@ TEST_CASE("fused causal attention has gradients of gradients", "[models][fused][
 
 TEST_CASE("fused causal attention sees no token behind, to the bit", "[models][fused][attention]") {
   const int64_t T = 150;
-  const Example example({1, T, 2, 24}, /*rotary=*/true);
-  const Tensor y = example.fused();
-  for (const int64_t t : {int64_t{0}, int64_t{63}, int64_t{64}, int64_t{100}, T - 2}) {
-    CAPTURE(t);
-    const torch::NoGradGuard no_grad;
-    const Tensor changed = example.qkv.clone();
-    changed.narrow(1, t + 1, T - t - 1).mul_(100);
-    CHECK(fused_causal_attention(changed, 2, example.positions).narrow(1, 0, t + 1).equal(y.narrow(1, 0, t + 1)));
+  for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+    CAPTURE(type);
+    if (type == torch::kBFloat16 && !has_kernels()) continue;
+    const Example example({1, T, 2, 24}, /*rotary=*/type == torch::kFloat, type);
+    const Tensor y = example.fused();
+    for (const int64_t t : {int64_t{0}, int64_t{63}, int64_t{64}, int64_t{100}, T - 2}) {
+      CAPTURE(t);
+      const torch::NoGradGuard no_grad;
+      const Tensor changed = example.qkv.clone();
+      changed.narrow(1, t + 1, T - t - 1).mul_(100);
+      CHECK(fused_causal_attention(changed, 2, example.positions).narrow(1, 0, t + 1).equal(y.narrow(1, 0, t + 1)));
+    }
+    Tensor dy = torch::zeros_like(y);
+    dy.narrow(1, 0, 70).fill_(1);
+    const Tensor d = torch::autograd::grad({y}, {example.qkv}, {dy})[0];
+    CHECK(d.narrow(1, 70, T - 70).eq(0).all().item<bool>());
+    CHECK(d.narrow(1, 0, 70).ne(0).any(2).all().item<bool>());
   }
-  Tensor dy = torch::zeros_like(y);
-  dy.narrow(1, 0, 70).fill_(1);
-  const Tensor d = torch::autograd::grad({y}, {example.qkv}, {dy})[0];
-  CHECK(d.narrow(1, 70, T - 70).eq(0).all().item<bool>());
-  CHECK(d.narrow(1, 0, 70).ne(0).any(2).all().item<bool>());
 }
 
 TEST_CASE("the number of threads does not change a bit of attention", "[models][fused][attention]") {
