@@ -30,4 +30,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     -mfma
     -mf16c)
   target_compile_definitions(genzoo_core PRIVATE GENZOO_X86_KERNELS)
+  # Of products in bfloat16: called only where the processor has these instructions, too.
+  set_source_files_properties(
+    ${PROJECT_SOURCE_DIR}/core/kernels/blocks_16.vec.cpp ${PROJECT_SOURCE_DIR}/core/kernels/minimal_filtering_16.vec.cpp
+    PROPERTIES COMPILE_OPTIONS $<$<STREQUAL:$<TARGET_PROPERTY:NAME>,genzoo_kernels_avx512>:-mavx512bf16>)
 endif()

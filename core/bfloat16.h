@@ -11,8 +11,8 @@ using torch::Tensor;
 /// library LibTorch was built with (MKL), or by blocks (has_block_products).
 bool has_bfloat16_products();
 
-/// Whether LibTorch's own operators take such products (MKL's, with AMX): its attention is faster in bfloat16 only
-/// then.
+/// Whether LibTorch's own operators take such products (MKL's, with AMX): its attention and its convolutions are
+/// faster in bfloat16 only then.
 bool has_library_bfloat16_products();
 
 /// c = alpha a b + beta c, on LibTorch's threads. a (M, K) and b (K, N) bfloat16, each with elements of a row or of a

@@ -13,8 +13,9 @@ namespace genzoo {
 /// To coarse: x (B, C, H, W), weight (out, C, 4, 4) -> (B, out, H / 2, W / 2), rounded down. To fine: x (B, C, H, W),
 /// weight (C, out, 4, 4) -> (B, out, 2 H, 2 W). bias (out) or undefined; results channels last.
 ///
-/// On the CPU in float32 by this processor's kernels where the channels fit them (ConvolutionPass::fits); else, and so
-/// gradients of gradients, by LibTorch's operators: plain_convolution.
+/// On the CPU in float32, and under autocast to bfloat16, whose result is bfloat16, by this processor's kernels where
+/// the channels fit them (ConvolutionPass::fits); else, and so gradients of gradients, by LibTorch's operators:
+/// plain_convolution. In bfloat16 x is rounded, and what the kernels make of x and the weights in float32 is, once.
 Tensor fused_convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, Direction direction,
                          double negative_slope);
 

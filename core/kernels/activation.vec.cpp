@@ -76,12 +76,43 @@ void backward_rows(T* dz, const T* dy, const T* kept, float* bias_gradient, int6
   }
 }
 
+/// One channel goes by vectors of rows.
+template <class T>
+void leaky_backward_rows(T* dz, const T* dy, const T* y, float negative_slope, float* sums, int64_t rows,
+                         int64_t channels) {
+  const Vec slope(negative_slope), zero(0.0F);
+  const auto before = [&](int64_t at, int count) {
+    const Vec d = load(dy + at, count);
+    const Vec result = Vec::blendv(d * slope, d, load(y + at, count) > zero);
+    store(result, dz + at, count);
+    return result;
+  };
+  if (channels == 1) {
+    Vec sum(0.0F);
+    by_vectors(rows, [&](int64_t r, int count) { sum = sum + first_lanes(before(r, count), count); });
+    if (sums) sums[0] += total(sum);
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    by_vectors(channels, [&](int64_t c, int count) {
+      const Vec d = before(r * channels + c, count);
+      if (sums) store(load(sums + c, count) + d, sums + c, count);
+    });
+  }
+}
+
 // Objects, where functions would be called by their address, with vectors in memory.
 constexpr auto where_positive = [](const Vec& d, const Vec& y) { return d & (y > Vec(0.0F)); };  // all bits or none
 constexpr auto times = [](const Vec& d, const Vec& slope) { return d * slope; };
 
 template <class T>
 void column_sums(float* sums, const T* x, BFloat16* rounded, int64_t stride, int64_t rows, int64_t columns) {
+  if (columns == 1 && stride == 1 && sums && !rounded) {  // one column goes by vectors of rows
+    Vec sum(0.0F);
+    by_vectors(rows, [&](int64_t r, int count) { sum = sum + first_lanes(load(x + r, count), count); });
+    sums[0] += total(sum);
+    return;
+  }
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t at = r * stride;
     by_vectors(columns, [&](int64_t i, int count) {
@@ -128,25 +159,11 @@ void slope_backward(float* dz, const float* dy, const float* slope, float* bias_
 }
 void leaky_backward(float* dz, const float* dy, const float* y, float negative_slope, float* sums, int64_t rows,
                     int64_t channels) {
-  const Vec slope(negative_slope), zero(0.0F);
-  if (channels == 1) {
-    float sum = 0;
-    for (int64_t r = 0; r < rows; ++r) {
-      dz[r] = y[r] > 0 ? dy[r] : dy[r] * negative_slope;
-      sum += dz[r];
-    }
-    if (sums) sums[0] += sum;
-    return;
-  }
-  for (int64_t r = 0; r < rows; ++r) {
-    by_vectors(channels, [&](int64_t c, int count) {
-      const int64_t at = r * channels + c;
-      const Vec d = load(dy + at, count);
-      const Vec before = Vec::blendv(d * slope, d, load(y + at, count) > zero);
-      store(before, dz + at, count);
-      if (sums) store(load(sums + c, count) + before, sums + c, count);
-    });
-  }
+  leaky_backward_rows(dz, dy, y, negative_slope, sums, rows, channels);
+}
+void leaky_backward_16(BFloat16* dz, const BFloat16* dy, const BFloat16* y, float negative_slope, float* sums,
+                       int64_t rows, int64_t channels) {
+  leaky_backward_rows(dz, dy, y, negative_slope, sums, rows, channels);
 }
 
 void add_columns(float* sums, const float* x, int64_t stride, int64_t rows, int64_t columns) {

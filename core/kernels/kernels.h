@@ -89,39 +89,44 @@ struct HalvedImage {
   int64_t rows, columns, channels;  ///< of the coarse one
 };
 
+/// Rows of the matrices of some points: where they begin in the first block of each, and how far the blocks are apart.
+template <class T>
+struct PointRows {
+  static constexpr int kPoints = 9;  ///< at most
+  T* values[kPoints];
+  int64_t block[kPoints];
+};
+
 /// A convolution between such images as `points` products of matrices in blocks: with rows that stand for places and
-/// `depth` columns for a patch of the fine image, (rows, depth) (depth, channels) -> (rows, channels).
+/// `depth` columns for a patch of the fine image, (rows, depth) (depth, channels) -> (rows, channels). T, of images and
+/// of the products' factors, is float or bfloat16, to which factors are rounded once; everything else is float32.
 ///
 /// Everything between images and matrices is linear, and each step comes with its adjoint: products of coarse matrices
 /// with the transposed weights lead back to the fine image, which is the gradient of the one direction and the forward
 /// pass of the other.
+template <class T>
 struct LoweredConvolution {
-  static constexpr int kPoints = 9;  ///< at most
-  /// Where an image's rows begin in the first block of each point's matrix, and how far the blocks are apart.
-  struct Rows {
-    float* values[kPoints];
-    int64_t block[kPoints];
-  };
-
   int points;
   /// How many rows an image has at a point.
   int64_t (*rows)(int point, int64_t coarse_rows, int64_t coarse_columns);
   int64_t (*depth)(int64_t fine_channels);
 
-  void (*from_fine)(const float* x, const HalvedImage& image, const Rows& rows);
-  void (*from_coarse)(const float* x, const HalvedImage& image, const Rows& rows);
-  /// y = leaky(what the rows stand for + bias), where leaky(z) = z above 0 and negative_slope z below; bias may be
+  void (*from_fine)(const T* x, const HalvedImage& image, const PointRows<T>& rows);
+  void (*from_coarse)(const T* x, const HalvedImage& image, const PointRows<T>& rows);
+  /// y = leaky(what the sums stand for + bias), where leaky(z) = z above 0 and negative_slope z below; bias may be
   /// nullptr.
-  void (*to_fine)(const Rows& rows, const float* bias, float negative_slope, float* y, const HalvedImage& image);
-  void (*to_coarse)(const Rows& rows, const float* bias, float negative_slope, float* y, const HalvedImage& image);
+  void (*to_fine)(const PointRows<float>& sums, const float* bias, float negative_slope, T* y,
+                  const HalvedImage& image);
+  void (*to_coarse)(const PointRows<float>& sums, const float* bias, float negative_slope, T* y,
+                    const HalvedImage& image);
 
   // Weights (channels, 4, 4, fine_channels). In these the blocks first ... last - 1 are meant: of all points.
 
-  /// The right factors of the products to coarse: for each point (depth, channels) in blocks.
-  void (*weights_to_coarse)(const float* w, int64_t fine_channels, int64_t channels, float* factors, int64_t first,
+  /// The right factors of the products to coarse: for each point (depth, channels) in blocks, in bfloat16 paired.
+  void (*weights_to_coarse)(const float* w, int64_t fine_channels, int64_t channels, T* factors, int64_t first,
                             int64_t last);
-  /// And to fine: for each point (channels, depth) in blocks.
-  void (*weights_to_fine)(const float* w, int64_t fine_channels, int64_t channels, float* factors, int64_t first,
+  /// And to fine: for each point (channels, depth).
+  void (*weights_to_fine)(const float* w, int64_t fine_channels, int64_t channels, T* factors, int64_t first,
                           int64_t last);
   /// w = beta w + the weights' gradient from that of the factors to fine, which is the sum of `parts` that begin
   /// `stride` apart.
@@ -296,14 +301,32 @@ struct Kernels {
   void (*multiply_transposed_blocks)(const float* a, const float* b, float* c, int64_t rows, int64_t depth,
                                      int64_t columns, bool add);
 
+  // The same of bfloat16 factors with float32 sums. What stands at [block][r][c] of a matrix stands at [block][r / 2]
+  // [c][r % 2] of a paired one; where R is odd a row of zeros is the last one's other half.
+
+  /// Whether they were written for this instruction set, and this processor has what they need: AVX-512 with BF16.
+  bool (*has_block_products_16)();
+  /// c = a b; b paired
+  void (*multiply_blocks_16)(const c10::BFloat16* a, const c10::BFloat16* b, float* c, int64_t rows, int64_t depth,
+                             int64_t columns);
+  /// c = or += a^T b; a and b paired
+  void (*multiply_transposed_blocks_16)(const c10::BFloat16* a, const c10::BFloat16* b, float* c, int64_t rows,
+                                        int64_t depth, int64_t columns, bool add);
+  /// out = x (rows, columns) paired
+  void (*pair_rows_16)(const c10::BFloat16* x, int64_t rows, int64_t columns, c10::BFloat16* out);
+
   /// By minimal filtering, F(2x2, 2x2) on the four parities of the fine image: 9 products where there were 16. Fine
   /// channels in blocks. Winograd (1980); Lavin & Gray (2016).
-  const LoweredConvolution* minimal_filtering;
+  const LoweredConvolution<float>* minimal_filtering;
+  const LoweredConvolution<c10::BFloat16>* minimal_filtering_16;
   /// By gathering the fine image's patches: one product, for fewer fine channels than a block has.
-  const LoweredConvolution* patches;
+  const LoweredConvolution<float>* patches;
+  const LoweredConvolution<c10::BFloat16>* patches_16;
   /// dz = dy where y > 0, else dy * negative_slope; sums (channels), unless nullptr, += the sums of dz's columns.
   void (*leaky_backward)(float* dz, const float* dy, const float* y, float negative_slope, float* sums, int64_t rows,
                          int64_t channels);
+  void (*leaky_backward_16)(c10::BFloat16* dz, const c10::BFloat16* dy, const c10::BFloat16* y, float negative_slope,
+                            float* sums, int64_t rows, int64_t channels);
 
   // Causal attention of whole texts, for training. Dao et al. (2022): no matrix of tokens by tokens is kept.
 

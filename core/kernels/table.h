@@ -84,9 +84,18 @@ void attend(const CachedAttention& head);
 void multiply_blocks(const float* a, const float* b, float* c, int64_t rows, int64_t depth, int64_t columns);
 void multiply_transposed_blocks(const float* a, const float* b, float* c, int64_t rows, int64_t depth, int64_t columns,
                                 bool add);
-extern const LoweredConvolution kMinimalFiltering, kPatches;
+bool has_block_products_16();
+void multiply_blocks_16(const c10::BFloat16* a, const c10::BFloat16* b, float* c, int64_t rows, int64_t depth,
+                        int64_t columns);
+void multiply_transposed_blocks_16(const c10::BFloat16* a, const c10::BFloat16* b, float* c, int64_t rows,
+                                   int64_t depth, int64_t columns, bool add);
+void pair_rows_16(const c10::BFloat16* x, int64_t rows, int64_t columns, c10::BFloat16* out);
+extern const LoweredConvolution<float> kMinimalFiltering, kPatches;
+extern const LoweredConvolution<c10::BFloat16> kMinimalFiltering16, kPatches16;
 void leaky_backward(float* dz, const float* dy, const float* y, float negative_slope, float* sums, int64_t rows,
                     int64_t channels);
+void leaky_backward_16(c10::BFloat16* dz, const c10::BFloat16* dy, const c10::BFloat16* y, float negative_slope,
+                       float* sums, int64_t rows, int64_t channels);
 int64_t causal_attention_scratch(int64_t tokens, int64_t channels, bool gradients);
 void causal_attention(const CausalHead<float>& head);
 void causal_attention_16(const CausalHead<c10::BFloat16>& head);

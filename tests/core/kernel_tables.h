@@ -20,4 +20,13 @@ inline std::vector<const Kernels*> tables() {
   return all;
 }
 
+/// Those of them whose products of bfloat16 blocks it can run.
+inline std::vector<const Kernels*> tables_16() {
+  std::vector<const Kernels*> all = tables();
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (!__builtin_cpu_supports("avx512bf16")) std::erase(all, &kernels_avx512::kTable);
+#endif
+  return all;
+}
+
 }  // namespace genzoo
