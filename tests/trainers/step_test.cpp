@@ -1,5 +1,7 @@
 #include "trainers/step.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "models/registry.h"
 #include "tests/support.h"
@@ -62,6 +64,34 @@ TEST_CASE("shards without randomness or batch statistics learn what the whole ba
     for (const auto& [name, tensor] : after[0]) {
       INFO(name);
       CHECK_THAT(after[i].at(name), IsClose(tensor, 1e-5));
+    }
+  }
+}
+
+TEST_CASE("the statistics of shards are averaged, and masks stay what they are", "[trainers][shards]") {
+  const OptimizerConfig plain = SGDConfig{.lr = 0.1, .momentum = 0.0};
+  const std::string yaml = "{realnvp: {couplings: 2, hidden_dim: 8, normalization: batch_norm}}";
+  std::vector<NamedTensors> after;
+  for (const int64_t shards : {1, 2, 4}) {
+    AnyModel model = model_of(yaml, vectors(2));
+    StepConfig config;
+    config.steps = 3;
+    config.shards = shards;
+    const auto step = make_step(model, plain, plain, plain, config);
+    for (int64_t t = 0; t < 3; ++t) step->update(batch_of, t);
+    after.push_back(copy_of(module_state(*model.module)));
+  }
+  const NamedTensors start = copy_of(module_state(*model_of(yaml, vectors(2)).module));
+  // The first layer sees the data, so that the means of even parts have the whole's mean for theirs.
+  const auto first_mean = std::find_if(start.begin(), start.end(), [](const auto& item) {
+    return item.first.find("running_mean") != std::string::npos;
+  });
+  REQUIRE(first_mean != start.end());
+  for (const NamedTensors& state : after) {
+    CHECK_FALSE(state.at(first_mean->first).equal(first_mean->second));
+    CHECK_THAT(state.at(first_mean->first), IsClose(after[0].at(first_mean->first), 1e-6));
+    for (const auto& [name, tensor] : start) {
+      if (name.find("mask") != std::string::npos) CHECK(state.at(name).equal(tensor));
     }
   }
 }
