@@ -324,14 +324,15 @@ void PackedFactor::multiply(const Tensor& a, const Sums& to) const {
 void multiply_by_blocks(const Tensor& a, const PackedFactor& b, const FinishBlock& finish) { b.multiply(a, {finish}); }
 
 void multiply_by_blocks(const Tensor& a, const PackedFactor& b, const Tensor& c) {
-  TORCH_CHECK(c.scalar_type() == torch::kFloat && c.dim() == 2 && c.stride(1) == 1 && c.size(0) == a.size(0) &&
-                  c.size(1) == b.columns_,
+  TORCH_CHECK(c.scalar_type() == torch::kFloat && c.dim() == 2 && (c.stride(1) == 1 || c.size(1) == 1) &&
+                  c.size(0) == a.size(0) && c.size(1) == b.columns_,
               "a product by blocks of ", a.sizes(), " and ", b.depth_, " x ", b.columns_, " into ", c.scalar_type(),
               " ", c.sizes(), " with strides ", c.strides());
   if (b.depth_ == 0) {
     c.zero_();
   } else {
-    b.multiply(a, {nullptr, c.mutable_data_ptr<float>(), c.stride(0)});
+    // Of one row the stride between rows may be anything.
+    b.multiply(a, {nullptr, c.mutable_data_ptr<float>(), std::max(c.stride(0), c.size(1))});
   }
 }
 

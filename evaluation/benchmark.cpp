@@ -54,7 +54,10 @@ void watch_memory(Benchmark& line) {
   line.start_memory = peak_memory().value_or(0);
 }
 
-void end_watch(Benchmark& line) { line.peak_memory = std::max(line.peak_memory, peak_memory().value_or(0)); }
+void end_watch(Benchmark& line) {
+  line.step_memory = peak_memory().value_or(0);
+  line.peak_memory = std::max(line.peak_memory, line.step_memory);
+}
 
 void measure_training(Benchmark& line, const ExperimentConfig& config, const Dataset& dataset, double seconds) {
   Trainer trainer(config, dataset, RunFolder(std::filesystem::path()));
@@ -65,8 +68,7 @@ void measure_training(Benchmark& line, const ExperimentConfig& config, const Dat
   line.start_to_first = seconds_since_process_start();
   const auto update = [&] { loss = trainer.update(); };
   const CpuSeconds before = cpu_seconds();
-  const Timing timing = time_calls(
-      update, [&] { line.loss_last = loss.item<double>(); }, seconds);
+  const Timing timing = time_calls(update, [&] { line.loss_last = loss.item<double>(); }, seconds);
   line.others = share_of_others(before, cpu_seconds());
   end_watch(line);
   set_times(line, timing, static_cast<double>(trainer.items_per_update()));
@@ -165,6 +167,7 @@ Json Benchmark::to_json(const std::optional<MachineLimits>& limits) const {
   json["start_to_first_step_s"] = rounded(start_to_first, 1e2);
   json["start_to_step_s"] = rounded(start_to_step, 1e2);
   json["peak_rss_mb"] = rounded(static_cast<double>(peak_memory) / (1 << 20), 1e2);
+  json["step_rss_mb"] = rounded(static_cast<double>(step_memory) / (1 << 20), 1e2);
   json["start_rss_mb"] = rounded(static_cast<double>(start_memory) / (1 << 20), 1e2);
   json["loss_first"] = loss_first ? Json(*loss_first) : Json();
   json["loss_last"] = loss_last ? Json(*loss_last) : Json();

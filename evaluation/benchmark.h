@@ -28,6 +28,7 @@ struct Benchmark {
   double start_to_first = 0.0;  ///< seconds from the start of the process to the end of the first step
   double start_to_step = 0.0;   ///< the same to its beginning
   int64_t peak_memory = 0;      ///< bytes, largest resident size of the process
+  int64_t step_memory = 0;      ///< the same since the first step began: without what opening the data took for a while
   int64_t start_memory = 0;     ///< held before the first step: the program, its data, the weights
   std::optional<double> loss_first, loss_last;
   double others = 0.0;  ///< share of the machine that other processes used meanwhile

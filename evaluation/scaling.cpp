@@ -241,7 +241,7 @@ Json ScalingAxis::to_json() const {
                               {"gflop_per_step", 1e-9 * point.flops},
                               {"limit_gflops", point.limit ? Json(1e-9 * *point.limit) : Json()},
                               {"share_of_products", finite_or_null(point.share())},
-                              {"peak_rss_mb", point.peak / kMegabyte},
+                              {"step_rss_mb", point.peak / kMegabyte},
                               {"start_rss_mb", point.start / kMegabyte},
                               {"other_cpu", point.others}});
   }
@@ -271,7 +271,7 @@ ScalingAxis ScalingAxis::from_json(const Json& json, const std::string& where) {
       point.items = p.at("items_per_step");
       point.flops = 1e9 * p.at("gflop_per_step").get<double>();
       if (!p.at("limit_gflops").is_null()) point.limit = 1e9 * p.at("limit_gflops").get<double>();
-      point.peak = kMegabyte * p.at("peak_rss_mb").get<double>();
+      point.peak = kMegabyte * p.at("step_rss_mb").get<double>();
       point.start = kMegabyte * p.at("start_rss_mb").get<double>();
       point.others = p.at("other_cpu");
       const bool follows = axis.points.empty() || point.at > axis.points.back().at;

@@ -37,8 +37,8 @@ struct ScalingPoint {
   double items = 1;                  ///< a step: samples or tokens
   double flops = 0;                  ///< a step: products, convolutions, attention
   std::optional<double> limit = {};  ///< of this machine's matrix products on as many threads, FLOP/s
-  double peak = 0, start = 0;        ///< bytes, largest resident size of the process: in all, before the first step
-  double others = 0;                 ///< share of the machine that other processes used meanwhile
+  double peak = 0, start = 0;  ///< bytes of the process: the largest resident size in steps, that before the first
+  double others = 0;           ///< share of the machine that other processes used meanwhile
 
   double cost() const { return seconds / items; }  ///< seconds an item
   double flops_of_item() const { return flops / items; }

@@ -224,8 +224,9 @@ void ConvolutionPass<T>::run(const Work& work) const {
     if constexpr (std::is_same_v<T, float>) {
       group.sums = work.coarse_result ? group.coarse : group.fine;
     } else {
-      if (work.factors.defined())
+      if (work.factors.defined()) {
         group.sums = room_for<float>(all_rows * (work.coarse_result ? image_.channels : depth_));
+      }
       if (work.weight_parts.defined()) {
         group.fine_pairs = room_for<T>((rows + 1) * depth_);
         group.coarse_pairs = room_for<T>((rows + 1) * image_.channels);

@@ -135,7 +135,7 @@ class AxisMeasurement final {
     point.items = std::max(1.0, std::round(number("items_per_s") * point.seconds));
     point.flops = 1e9 * number("gflop_per_step");
     point.limit = limits_.of(dtype, point.threads);
-    point.peak = kMegabyte * number("peak_rss_mb");
+    point.peak = kMegabyte * number("step_rss_mb");
     point.start = kMegabyte * number("start_rss_mb");
     point.others = number("other_cpu");
     axis_.workload = line.at("workload");

@@ -1,6 +1,6 @@
 // Products of bfloat16 matrices in blocks of columns with float32 sums, as in blocks.vec.cpp; an instruction takes two
 // steps of the depth at once. Compiled once for each instruction set; see kernels.h.
-#include <bit>
+#include <cstring>
 #include <utility>
 
 #include "core/kernels/table.h"
@@ -142,7 +142,12 @@ void multiply_transposed_blocks_16(const BFloat16* a, const BFloat16* b, float* 
 
 namespace {
 
-inline float value(const BFloat16& x) { return std::bit_cast<float>(static_cast<uint32_t>(x.x) << 16); }
+inline float value(const BFloat16& x) {
+  const uint32_t bits = static_cast<uint32_t>(x.x) << 16;
+  float result;
+  std::memcpy(&result, &bits, sizeof(result));
+  return result;
+}
 
 }  // namespace
 

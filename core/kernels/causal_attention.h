@@ -49,6 +49,19 @@ inline float sum_of_lanes(const Vec& values) {
 /// The larger of each two lanes, by one instruction: what it makes of NaN is left open.
 inline Vec larger(const Vec& a, const Vec& b) { return at::vec::clamp_min(a, b); }
 
+/// f(i, n, from, depth) for the tiles of a block, the queries first ... first + rows - 1, with the keys that they see:
+/// its queries i ... i + n - 1 and the keys from ... from + depth - 1. Keys in the outer loop: theirs is the factor to
+/// be kept in the first-level cache.
+template <class F>
+void for_tiles(int64_t first, int64_t rows, const F& f) {
+  for (int64_t key = 0; key < first + rows; key += kSpan) {
+    for (int64_t i = 0; i < rows; i += kTileRows) {
+      const int64_t n = smaller(kTileRows, rows - i), end = first + i + n;
+      if (key < end) f(i, n, key, smaller(kSpan, end - key));
+    }
+  }
+}
+
 /// sum of a b
 template <class T>
 inline float dot(const T* a, const T* b, int64_t n) {

@@ -131,17 +131,7 @@ struct Forward {
 template <class T>
 void forward_block(const CausalHead<T>& h, const Sizes& s, const Forward& m, int64_t first, int64_t rows) {
   load_rows(h.q, h.stride, h, /*turned=*/true, h.scale, s, first, rows, m.queries);
-  // f(i, n, from, depth): the queries i ... i + n - 1 of the block and the keys from ... from + depth - 1. Keys in the
-  // outer loop: theirs is the factor to be kept in the first-level cache.
-  const auto for_tiles = [&](const auto& f) {
-    for (int64_t key = 0; key < first + rows; key += kSpan) {
-      for (int64_t i = 0; i < rows; i += kTileRows) {
-        const int64_t n = smaller(kTileRows, rows - i), end = first + i + n;
-        if (key < end) f(i, n, key, smaller(kSpan, end - key));
-      }
-    }
-  };
-  for_tiles([&](int64_t i, int64_t n, int64_t key, int64_t count) {
+  for_tiles(first, rows, [&](int64_t i, int64_t n, int64_t key, int64_t count) {
     multiply<Left::plain>(m.queries + i * s.width, s.width, m.keys + key * s.channels, kSpan, s.channels,
                           m.scores + i * s.keys + key, s.keys, n, ceil_div(count, Vec::size()), /*add=*/false);
   });
@@ -154,7 +144,7 @@ void forward_block(const CausalHead<T>& h, const Sizes& s, const Forward& m, int
   }
   by_vectors(rows,
              [&](int64_t i, int n) { store(load(tops + i, n) + load(sums + i, n).log(), h.log_sums + first + i, n); });
-  for_tiles([&](int64_t i, int64_t n, int64_t key, int64_t count) {
+  for_tiles(first, rows, [&](int64_t i, int64_t n, int64_t key, int64_t count) {
     multiply<Left::plain>(m.scores + i * s.keys + key, s.keys, m.values + key * s.width, s.width, count,
                           m.sums + i * s.width, s.width, n, s.vectors, /*add=*/key > 0);
   });

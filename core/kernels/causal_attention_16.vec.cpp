@@ -101,11 +101,11 @@ void copy_rows(const BFloat16* x, int64_t stride, const Sizes& s, int64_t first,
 void pair_rows(const BFloat16* rows, int64_t count, const Sizes& s, BFloat16* out) {
   repack_rows_16(rows, s.channels, count, s.channels, out);
   if (count % 2 == 0) return;
-  const BFloat16 *last = rows + (count - 1) * s.channels, zero(0.0F);
+  const BFloat16* last = rows + (count - 1) * s.channels;
   BFloat16* to = out + (count - 1) * s.channels;
   for (int64_t c = 0; c < s.channels; ++c) {
     to[2 * c] = last[c];
-    to[2 * c + 1] = zero;
+    to[2 * c + 1].x = 0;
   }
 }
 
@@ -187,16 +187,7 @@ GENZOO_PAIRS void store_rows(const float* sums, float scale, const Sizes& s, int
 /// The queries first ... first + rows - 1.
 void forward_block(const CausalHead<BFloat16>& h, const Sizes& s, const Forward& m, int64_t first, int64_t rows) {
   copy_rows(h.q, h.stride, s, first, rows, m.queries);
-  // f(i, n, from, depth): the queries i ... i + n - 1 of the block and the keys from ... from + depth - 1.
-  const auto for_tiles = [&](const auto& f) {
-    for (int64_t key = 0; key < first + rows; key += kSpan) {
-      for (int64_t i = 0; i < rows; i += kTileRows) {
-        const int64_t n = smaller(kTileRows, rows - i), end = first + i + n;
-        if (key < end) f(i, n, key, smaller(kSpan, end - key));
-      }
-    }
-  };
-  for_tiles([&](int64_t i, int64_t n, int64_t key, int64_t count) {
+  for_tiles(first, rows, [&](int64_t i, int64_t n, int64_t key, int64_t count) {
     multiply_pairs<Left::plain>(m.queries + i * s.channels, s.channels, m.keys + key * s.channels,
                                 2 * smaller(kSpan, s.tokens - key), s.channels / 2, m.scores + i * s.keys + key, s.keys,
                                 n, ceil_div(count, Vec::size()), /*add=*/false);
@@ -210,7 +201,7 @@ void forward_block(const CausalHead<BFloat16>& h, const Sizes& s, const Forward&
   }
   by_vectors(rows,
              [&](int64_t i, int n) { store(load(tops + i, n) + load(sums + i, n).log(), h.log_sums + first + i, n); });
-  for_tiles([&](int64_t i, int64_t n, int64_t key, int64_t count) {
+  for_tiles(first, rows, [&](int64_t i, int64_t n, int64_t key, int64_t count) {
     multiply_pairs<Left::plain>(m.weights + i * s.keys + key, s.keys, m.values + key * s.channels, 2 * s.channels,
                                 ceil_div(count, 2), m.sums + i * s.width, s.width, n, s.vectors, /*add=*/key > 0);
   });

@@ -54,7 +54,7 @@ template <class T>
 struct CausalHead {
   const T *q, *k, *v;  ///< (tokens, channels), rows `stride` apart
   int64_t stride, tokens, channels;
-  float scale;
+  float scale;  ///< positive
   /// Of the angles by which each pair of channels (i, i + channels / 2) of q and k is turned first, (tokens, channels /
   /// 2), channels even; or nullptr.
   const float *cos, *sin;
@@ -99,7 +99,8 @@ struct PointRows {
 
 /// A convolution between such images as `points` products of matrices in blocks: with rows that stand for places and
 /// `depth` columns for a patch of the fine image, (rows, depth) (depth, channels) -> (rows, channels). T, of images and
-/// of the products' factors, is float or bfloat16, to which factors are rounded once; everything else is float32.
+/// of the products' factors, is float or bfloat16, to which factors are rounded once (and what is subnormal to zero);
+/// everything else is float32.
 ///
 /// Everything between images and matrices is linear, and each step comes with its adjoint: products of coarse matrices
 /// with the transposed weights lead back to the fine image, which is the gradient of the one direction and the forward
@@ -125,7 +126,7 @@ struct LoweredConvolution {
   /// The right factors of the products to coarse: for each point (depth, channels) in blocks, in bfloat16 paired.
   void (*weights_to_coarse)(const float* w, int64_t fine_channels, int64_t channels, T* factors, int64_t first,
                             int64_t last);
-  /// And to fine: for each point (channels, depth).
+  /// And to fine: for each point (channels, depth) in the same way.
   void (*weights_to_fine)(const float* w, int64_t fine_channels, int64_t channels, T* factors, int64_t first,
                           int64_t last);
   /// w = beta w + the weights' gradient from that of the factors to fine, which is the sum of `parts` that begin

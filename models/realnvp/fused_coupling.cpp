@@ -36,7 +36,10 @@ void for_second(int64_t dims, int64_t first, const F& f) {
     for (int64_t i = first; i < dims; i += 2) f(half * dims + i, n++);
   }
 }
-Tensor second_of_vector(const Tensor& whole, int64_t first) {
+
+/// What second_rows() takes of a vector, as one.
+Tensor second_of_vector(const Tensor& vector, int64_t first) {
+  const Tensor whole = vector.contiguous();
   const int64_t dims = whole.size(0) / 2;
   const Tensor taken = at::empty({2 * ((dims - first + 1) / 2)}, whole.options().requires_grad(false));
   const auto* from = whole.const_data_ptr<float>();

@@ -14,7 +14,8 @@ struct NegativeBound {
 };
 
 /// Of log p(x|z) (B) and the divergences of each latent dimension (B, Z): the negative of the bound of Kingma & Welling
-/// (2014), eq. (3), with the divergence weighed and, below free_bits nats, not counted (the free bits of Kingma et al., 2016).
+/// (2014), eq. (3), with the divergence weighed and, below free_bits nats, not counted (the free bits of Kingma et al.,
+/// 2016).
 NegativeBound negative_bound(const Tensor& log_likelihood, const Tensor& divergence, double weight, double free_bits);
 
 /// The same by LibTorch's operators: for other types and devices, and to compare with.

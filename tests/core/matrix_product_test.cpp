@@ -106,6 +106,8 @@ TEST_CASE("products go by blocks where these are faster", "[core][products]") {
   CHECK_FALSE(suits_block_product(few_rows, large.t()));  // which would have to be transposed for few rows
   CHECK_FALSE(suits_block_product(torch::zeros({4, 256}), large));
   CHECK_FALSE(suits_block_product(large.narrow(0, 0, 8), large.narrow(1, 0, 30)));
+  CHECK(suits_block_product(large.narrow(0, 0, 32), large.narrow(1, 0, 100)) == has);
+  CHECK_FALSE(suits_block_product(torch::zeros({8, 2000}), torch::zeros({2000, 64})));  // long sums of a narrow one
   CHECK_FALSE(suits_block_product(large.to(torch::kDouble), large.to(torch::kDouble)));
 }
 

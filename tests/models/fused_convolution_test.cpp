@@ -41,6 +41,11 @@ struct Convolution {
 
 bool is_fused(const Tensor& y) { return y.grad_fn() && y.grad_fn()->name().find("Fused") != std::string::npos; }
 
+bool has_kernels(Precision precision) {
+  return precision == Precision::float32 ? ConvolutionPass<float>::fits(16, 16)
+                                         : ConvolutionPass<c10::BFloat16>::fits(16, 16);
+}
+
 constexpr double kSlopes[] = {0, 0.2, 1};
 constexpr Direction kDirections[] = {Direction::to_coarse, Direction::to_fine};
 
@@ -275,11 +280,13 @@ TEST_CASE("a convolution under autocast has gradients of gradients", "[models][f
       Tensor y;
       {
         const Autocast autocast(torch::kCPU, precision);
-        y = layer.fused(0.2).to(torch::kFloat);
+        const Tensor made = layer.fused(0.2);
+        CHECK(is_fused(made) == (has_kernels(precision)));
+        y = made.to(torch::kFloat);
       }
       const Tensor dx = torch::autograd::grad({y.square().sum()}, {layer.x}, {}, /*retain_graph=*/true,
                                               /*create_graph=*/true)[0];
-      return torch::autograd::grad({dx.square().sum()}, {layer.x, layer.weight});
+      return torch::autograd::grad({dx.square().sum()}, layer.leaves());
     };
     const auto got = penalty(Precision::bfloat16), wanted = penalty(Precision::float32);
     for (size_t i = 0; i < got.size(); ++i) CHECK(relative_error(got[i], wanted[i]) < 0.05);
@@ -294,6 +301,7 @@ TEST_CASE("the number of threads does not change what a convolution computes", "
     for (const Direction direction : kDirections) {
       const Convolution layer(direction, {37, 16, 8, 8}, 32);
       const Tensor y = layer.fused(0.2), dy = layer.dy().to(y.scalar_type());
+      CHECK(is_fused(y) == (has_kernels(precision)));
       const auto gradients = torch::autograd::grad({y}, layer.leaves(), {dy});
       const auto again = torch::autograd::grad({layer.fused(0.2)}, layer.leaves(), {dy});
       for (size_t i = 0; i < gradients.size(); ++i) CHECK(again[i].equal(gradients[i]));

@@ -34,31 +34,35 @@ struct Counts {
 };
 
 /// LibTorch tells it of every block of memory that it takes. A convolution, or a product of matrices, counts as one
-/// operator, and what happens within it not at all: which operators and blocks it needs depends on the processor.
+/// operator, since which others it needs depends on the processor; and so does which blocks a convolution takes.
 class Tally final : public c10::MemoryReportingInfoBase {
  public:
   void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device) override {
-    if (bytes > 0 && within_ == 0) ++counts_.allocations;
+    if (bytes > 0 && convolutions_ == 0) ++counts_.allocations;
   }
   bool memoryProfilingEnabled() const override { return true; }
 
   void begin(const at::RecordFunction& f) {
-    if (within_ == 0) ++counts_.operators;
-    within_ += is_whole(f);
+    if (convolutions_ + products_ == 0) ++counts_.operators;
+    convolutions_ += is_convolution(f);
+    products_ += is_product(f);
   }
-  void end(const at::RecordFunction& f) { within_ -= is_whole(f); }
+  void end(const at::RecordFunction& f) {
+    convolutions_ -= is_convolution(f);
+    products_ -= is_product(f);
+  }
 
   const Counts& counts() const { return counts_; }
 
  private:
-  static bool is_whole(const at::RecordFunction& f) {
+  static bool is_convolution(const at::RecordFunction& f) { return tiny::contains(f.name(), "convolution"); }
+  static bool is_product(const at::RecordFunction& f) {
     const std::string name = f.name();
-    return tiny::contains(name, "convolution") || name == "genzoo::product" || name == "aten::mm" ||
-           name == "aten::addmm";
+    return name == "genzoo::product" || name == "aten::mm" || name == "aten::addmm";
   }
 
   Counts counts_;
-  int within_ = 0;  ///< of these that are running, one within the other
+  int convolutions_ = 0, products_ = 0;  ///< that are running, one within the other
 };
 
 /// Counts what this thread does, backward passes included, while it lives. One at a time.
