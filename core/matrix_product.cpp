@@ -12,6 +12,7 @@
 
 #include "core/kernels/kernels.h"
 #include "core/recorded_flops.h"
+#include "core/workers.h"
 
 namespace genzoo {
 namespace {
@@ -87,12 +88,18 @@ bool has_bfloat16_instructions() {
 }
 
 bool is_amd() {
-#if defined(__x86_64__) && defined(__GNUC__) && defined(CPUBLAS_BRGEMM_F32F32F32)
+#if defined(__x86_64__) && defined(__GNUC__)
   return __builtin_cpu_is("amd");
 #else
-  return false;  // or a LibTorch without these micro-kernels
+  return false;
 #endif
 }
+
+#ifdef CPUBLAS_BRGEMM_F32F32F32
+constexpr bool kHasFloatMicroKernels = true;
+#else
+constexpr bool kHasFloatMicroKernels = false;  // of a LibTorch without them
+#endif
 
 /// c (rows, columns) = a b, or c += a b; rows begin so many elements apart.
 void multiply_block(int64_t rows, int64_t columns, int64_t depth, const BFloat16* a, int64_t a_stride,
@@ -205,7 +212,8 @@ void by_blocks(const Blocks& blocks, const F& f) {
 
 bool has_block_products(torch::ScalarType type) {
   static const bool has_any = std::string(at::get_cpu_capability()) == "AVX512" && has_micro_kernels();
-  static const bool in_bfloat16 = has_any && has_bfloat16_instructions(), in_float32 = has_any && is_amd();
+  static const bool in_bfloat16 = has_any && has_bfloat16_instructions(),
+                    in_float32 = has_any && kHasFloatMicroKernels && is_amd();
   return type == torch::kBFloat16 ? in_bfloat16 : type == torch::kFloat && in_float32;
 }
 
@@ -225,6 +233,34 @@ bool suits_block_product(const Tensor& a, const Tensor& b) {
   const bool is_large = std::min({m, k, n}) >= kFewRows && m * k * n >= kMultiplications << 4;
   const bool is_worth_it = std::min({m, k, n}) >= kNarrowest && m * k * n >= kMultiplications && k <= kLongSum;
   return (is_large || is_worth_it) && (by_rows(a) || n >= kColumns) && (by_rows(b) || m >= kRows);
+}
+
+bool has_few_rows_products() {
+  static const bool on_amd = is_amd();
+  return on_amd;
+}
+
+bool suits_few_rows_product(const Tensor& a, const Tensor& b, const Tensor& c) {
+  const auto fits = [](const Tensor& t) { return t.is_cpu() && t.scalar_type() == torch::kFloat && t.dim() == 2; };
+  constexpr int64_t kWeights = int64_t{1} << 14;  // of fewer nobody waits long
+  return has_few_rows_products() && fits(a) && fits(b) && fits(c) && a.size(0) > 0 &&
+         a.size(0) <= Kernels::kRowsAtOnce && b.numel() >= kWeights && a.is_contiguous() && b.t().is_contiguous() &&
+         c.stride(1) == 1;
+}
+
+void multiply_few_rows(const Tensor& a, const Tensor& b, const Tensor& c) {
+  const int64_t rows = a.size(0), in = b.size(0), out = b.size(1);
+  const auto* x = a.const_data_ptr<float>();
+  const auto* weights = b.const_data_ptr<float>();
+  auto* y = c.mutable_data_ptr<float>();
+  constexpr int64_t kLine = 16;  // values of a cache line of c: no two threads share one
+  recorded("genzoo::product", 2.0 * static_cast<double>(a.numel()) * static_cast<double>(out), [&] {
+    for_ranges(/*workers=*/nullptr, out * in, kLine * in, [&](int64_t begin, int64_t end) {
+      const int64_t first = begin / in;
+      kernels().product_float32(weights + begin,
+                                {x, rows, in, y + first, c.stride(0), (end - begin) / in, /*bias=*/nullptr});
+    });
+  });
 }
 
 PackedFactor::PackedFactor(const Tensor& b, torch::ScalarType type) : type_(type) {

@@ -22,6 +22,17 @@ bool has_block_products(torch::ScalarType type = torch::kBFloat16);
 /// and the product is large enough to repay what has to be transposed for it.
 bool suits_block_product(const Tensor& a, const Tensor& b);
 
+/// Whether this is a processor of AMD, where MKL reads the weights of a float32 product of few rows by one thread
+/// alone.
+bool has_few_rows_products();
+
+/// Whether c = a b, a few rows (M, K) with a weight's transpose (K, N), all float32, is faster by multiply_few_rows:
+/// where has_few_rows_products().
+bool suits_few_rows_product(const Tensor& a, const Tensor& b, const Tensor& c);
+
+/// That product, as fast as the weights are read. The number of threads does not change a bit.
+void multiply_few_rows(const Tensor& a, const Tensor& b, const Tensor& c);
+
 /// What becomes of a block of a product: `sums`, rows of `columns` values that begin `stride` apart, are the product's
 /// from row `row` and column `column` on. Called once for each block, by several threads.
 struct Block {

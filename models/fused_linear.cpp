@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/bfloat16.h"
+#include "core/matrix_product.h"
 #include "models/below_autograd.h"
 #include "models/gradients_of_gradients.h"
 #include "models/linear_pass.h"
@@ -120,7 +121,7 @@ Tensor fused_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, A
     return FusedLinear::apply(x, weight, bias.defined() ? std::optional<Tensor>(bias) : std::nullopt,
                               static_cast<int64_t>(activation), reduced, float32_result);
   }
-  if (!reduced && activation == Activation::none) return at::linear(x, weight, bias);
+  if (!reduced && activation == Activation::none && !has_few_rows_products()) return at::linear(x, weight, bias);
   return FusedLinear::compute(x, weight, bias, activation, reduced, float32_result, /*with_slope=*/false).y;
 }
 

@@ -94,6 +94,8 @@ void LinearPass::multiply(const Tensor& a, const Tensor& b, const Tensor& c, flo
     multiply_bfloat16(a, b, c, alpha, beta);
   } else if (suits_block_product(a, b) && c.stride(1) == 1) {
     multiply_by_blocks(a, b, c, alpha, beta);
+  } else if (alpha == 1 && beta == 0 && suits_few_rows_product(a, b, c)) {
+    multiply_few_rows(a, b, c);
   } else if (alpha == 1 && beta == 0) {
     Tensor product = c;
     at::mm_out(product, a, b);

@@ -1,4 +1,5 @@
-// Products of few rows with weights in bfloat16 or int8. Compiled once for each instruction set; see kernels.h.
+// Products of few rows with weights in float32, bfloat16 or int8. Compiled once for each instruction set; see
+// kernels.h.
 //
 // Several rows of weights at a time, so that one load of x serves them all, and all rows of x, so that one load of a
 // weight does. While the weights of one group are used, those of the next are fetched.
@@ -19,6 +20,12 @@ constexpr int64_t kStep = 2 * Vec::size();  // weights at a time: as many as bfl
 
 struct Two {
   Vec low, high;
+};
+
+struct FloatWeights {
+  using Stored = float;
+  static inline Two load(const Stored* w) { return {Vec::loadu(w), Vec::loadu(w + Vec::size())}; }
+  static inline float one(Stored w) { return w; }
 };
 
 struct BFloat16Weights {
@@ -112,6 +119,10 @@ void all_rows(const typename Weights::Stored* w, const float* scale, const FewRo
 }
 
 }  // namespace
+
+void product_float32(const float* weight, const FewRows& product) {
+  all_rows<FloatWeights>(weight, /*scale=*/nullptr, product);
+}
 
 void product_bfloat16(const uint16_t* weight, const FewRows& product) {
   all_rows<BFloat16Weights>(weight, /*scale=*/nullptr, product);

@@ -277,11 +277,12 @@ struct Kernels {
                           const float* bound, int64_t changed, float* dx, float* draw, float* dbound, int64_t rows,
                           int64_t dims);
 
-  // Products with weights in fewer bits, for text that is generated a token at a time: as fast as memory is read, since
-  // up to kRowsAtOnce rows of x share one pass over the weights. Sums in float32. Whoever cuts the outputs into parts
-  // gets the same bits.
+  // Products with weights, in fewer bits too, for text that is generated a token at a time: as fast as memory is read,
+  // since up to kRowsAtOnce rows of x share one pass over the weights. Sums in float32. Whoever cuts the outputs into
+  // parts gets the same bits.
 
   static constexpr int64_t kRowsAtOnce = 8;
+  void (*product_float32)(const float* weight, const FewRows& product);
   /// weight: the upper halves of float32 numbers.
   void (*product_bfloat16)(const uint16_t* weight, const FewRows& product);
   /// weight[o][i] stands for weight[o][i] * scale[o].

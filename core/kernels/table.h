@@ -78,6 +78,7 @@ void couple(const float* x, const float* raw, const float* bound, int64_t change
 void couple_backward(const float* dy, const float* dlog_det, const float* x, const float* tanh_scale,
                      const float* bound, int64_t changed, float* dx, float* draw, float* dbound, int64_t rows,
                      int64_t dims);
+void product_float32(const float* weight, const FewRows& product);
 void product_bfloat16(const uint16_t* weight, const FewRows& product);
 void product_int8(const int8_t* weight, const float* scale, const FewRows& product);
 void attend(const CachedAttention& head);

@@ -54,6 +54,7 @@ extern const Kernels kTable = {
     .add_every_second = add_every_second,
     .couple = couple,
     .couple_backward = couple_backward,
+    .product_float32 = product_float32,
     .product_bfloat16 = product_bfloat16,
     .product_int8 = product_int8,
     .attend = attend,

@@ -160,7 +160,7 @@ TEST_CASE("GELU is zero, and not NaN, far below zero, and the identity far above
   }
 }
 
-TEST_CASE("products of few rows with reduced weights of every instruction set are those of double precision",
+TEST_CASE("products of few rows with weights, reduced or not, of every instruction set are those of double precision",
           "[core][kernels]") {
   constexpr double kRounding = 0x1p-24;  // of one float32 operation
   for (const Kernels* k : tables()) {
@@ -192,6 +192,11 @@ TEST_CASE("products of few rows with reduced weights of every instruction set ar
           const double operations = static_cast<double>(inputs) + 2;
           return ((y - wide).abs() <= operations * kRounding * terms).all().item<bool>();
         };
+        const Tensor floats = stream(6).normal({outputs, inputs});
+        CHECK(is_near(in_parts([&](const Tensor& y, int64_t first, int64_t count) {
+                        k->product_float32(floats.const_data_ptr<float>() + first * inputs, product(y, first, count));
+                      }),
+                      floats));
         CHECK(is_near(in_parts([&](const Tensor& y, int64_t first, int64_t count) {
                         k->product_bfloat16(static_cast<const uint16_t*>(halves.const_data_ptr()) + first * inputs,
                                             product(y, first, count));

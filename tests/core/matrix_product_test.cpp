@@ -111,4 +111,28 @@ TEST_CASE("products go by blocks where these are faster", "[core][products]") {
   CHECK_FALSE(suits_block_product(large.to(torch::kDouble), large.to(torch::kDouble)));
 }
 
+TEST_CASE("products of few rows with a weight are those of double precision, on any number of threads",
+          "[core][products]") {
+  const auto stream = [](uint64_t seed) { return Rng::for_batch(seed, Purpose::initialization, 0); };
+  for (const int64_t rows : {1, 3, 8}) {
+    const Tensor x = stream(1).normal({rows, 200}), weight = stream(2).normal({301, 200});
+    const Tensor wide = torch::full({rows, 400}, 7.0F), y = wide.narrow(/*dim=*/1, 10, 301);
+    CHECK(suits_few_rows_product(x, weight.t(), y) == has_few_rows_products());
+    multiply_few_rows(x, weight.t(), y);
+    const Tensor wanted = x.to(torch::kDouble).mm(weight.to(torch::kDouble).t());
+    CHECK_THAT(y, IsClose(wanted, 1e-4));
+    CHECK(wide.eq(7).sum().item<int64_t>() == rows * 99);  // beside it nothing is written
+    const int threads = at::get_num_threads();
+    at::set_num_threads(threads == 1 ? 3 : 1);
+    const Tensor same = torch::empty({rows, 301});
+    multiply_few_rows(x, weight.t(), same);
+    at::set_num_threads(threads);
+    CHECK(same.equal(y));
+  }
+  const Tensor weight = torch::zeros({301, 200});
+  CHECK_FALSE(suits_few_rows_product(torch::zeros({9, 200}), weight.t(), torch::zeros({9, 301})));
+  CHECK_FALSE(suits_few_rows_product(torch::zeros({1, 301}), weight, torch::zeros({1, 200})));
+  CHECK_FALSE(suits_few_rows_product(torch::zeros({1, 20}), torch::zeros({30, 20}).t(), torch::zeros({1, 30})));
+}
+
 }  // namespace genzoo
