@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 #include "data/synthetic.h"
-#include "data/tokenizer.h"
+#include "data/tokenizers/tokenizer.h"
 
 namespace genzoo {
 namespace {

@@ -14,32 +14,83 @@
 #include "core/file.h"
 #include "data/places.h"
 #include "data/synthetic.h"
-#include "data/tokenizer.h"
+#include "data/tokenizers/pipeline.h"
+#include "data/tokenizers/tokenizer.h"
 
 namespace genzoo {
 namespace {
 
 namespace fs = std::filesystem;
 
-void text_fields(Fields& f, TokenKind& tokens, double& validation) {
-  f("tokens", tokens, kTokenNames, "what a token is: characters (Unicode code points that occur) or bytes");
+void text_fields(Fields& f, TokensConfig& tokens, double& validation) {
+  f("tokens", tokens,
+    "what a token is: characters (Unicode code points that occur), bytes, bpe (byte pairs learned from the training "
+    "part), or those of a tokenizer that is there");
   f("validation", validation, "the share of the text, at its end, kept for validation",
     Range{0, 1, true, true, "in (0, 1)"});
 }
+
+bool continues_character(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
 
 // In pieces, so that the int64 tokens of a large text are never all in memory.
 Tensor encode_compactly(const Tokenizer& tokenizer, std::string_view text) {
   constexpr size_t kPiece = size_t{1} << 22;
   const auto dtype = tokenizer.vocabulary() <= 256 ? torch::kByte : torch::kInt;
-  const auto continues = [&](size_t at) { return (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; };
   std::vector<Tensor> pieces;
   for (size_t begin = 0; begin < text.size();) {
     size_t end = std::min(begin + kPiece, text.size());
-    while (end < text.size() && continues(end)) ++end;  // not within a character
+    while (end < text.size() && continues_character(text[end])) ++end;  // not within a character
     pieces.push_back(tokenizer.encode(text.substr(begin, end - begin)).to(dtype));
     begin = end;
   }
   return torch::cat(pieces);
+}
+
+// Where the first floor(L share) of a text's L characters end.
+size_t end_of_share(std::string_view text, double share) {
+  const auto characters = std::ranges::count_if(text, [](char c) { return !continues_character(c); });
+  auto left = static_cast<int64_t>(static_cast<double>(characters) * share);
+  size_t at = 0;
+  while (at < text.size() && (left > 0 || continues_character(text[at]))) left -= !continues_character(text[at++]);
+  return at;
+}
+
+std::unique_ptr<Tokenizer> learn_byte_pairs(std::string_view text, const BytePairTokens& config) {
+  PieceCounts counts;
+  count_pieces(text, counts);
+  return make_byte_pair_pipeline(train_byte_pairs(counts, config.vocab_size, config.min_frequency, {}), {});
+}
+
+struct TokenSplits {
+  std::unique_ptr<Tokenizer> tokenizer;
+  Tensor train, validation;
+};
+
+// Of tokens that are characters or bytes.
+TokenSplits split_tokens(std::unique_ptr<Tokenizer> tokenizer, std::string_view text, double share) {
+  const Tensor all = encode_compactly(*tokenizer, text);
+  const auto train = static_cast<int64_t>(static_cast<double>(all.size(0)) * share);
+  return {std::move(tokenizer), all.narrow(/*dim=*/0, 0, train), all.narrow(/*dim=*/0, train, all.size(0) - train)};
+}
+
+TokenSplits tokenize(std::string_view text, const TokensConfig& tokens, double share, const std::string& where) {
+  if (std::holds_alternative<CharacterTokens>(tokens)) {
+    try {
+      return split_tokens(Tokenizer::characters_of(text), text, share);
+    } catch (const RunError& error) {
+      throw RunError(fmt::format("{}: {}", where, error.what()));
+    }
+  }
+  if (std::holds_alternative<ByteTokens>(tokens)) return split_tokens(Tokenizer::bytes(), text, share);
+  const size_t end = end_of_share(text, share);
+  const std::string_view train = text.substr(0, end), validation = text.substr(end);
+  const auto* learned = std::get_if<BytePairTokens>(&tokens);
+  TokenSplits splits;
+  splits.tokenizer =
+      learned ? learn_byte_pairs(train, *learned) : open_tokenizer(std::get<TokenizerTokens>(tokens).path);
+  splits.train = splits.tokenizer->encode(train).to(torch::kInt);
+  splits.validation = splits.tokenizer->encode(validation).to(torch::kInt);
+  return splits;
 }
 
 struct CloseProgram {
@@ -84,6 +135,17 @@ void TextConfig::fields(Fields& f) {
   text_fields(f, tokens, validation);
 }
 
+void BytePairTokens::fields(Fields& f) {
+  f("vocab_size", vocab_size, "tokens in all, the 256 bytes among them",
+    Range{256, 1 << 24, false, false, "in [256, 16777216]"});
+  f("min_frequency", min_frequency, "how often a pair of tokens must stand side by side to be merged", positive);
+}
+
+void TokenizerTokens::fields(Fields& f) {
+  f("path", path, "a tokenizer.json, or a folder with one, or with GPT-2's vocab.bpe and encoder.json",
+    TextForm{"", "the path of a tokenizer", /*required=*/true});
+}
+
 void KingJamesConfig::fields(Fields& f) {
   f("root", root, "the folder with king_james.txt; empty: looked for in the usual places, else the program bible");
   text_fields(f, tokens, validation);
@@ -111,26 +173,18 @@ std::string strip_references(std::string_view printed) {
   return text;
 }
 
-Dataset make_text_dataset(const std::string& name, std::string_view text, TokenKind tokens, double validation,
+Dataset make_text_dataset(const std::string& name, std::string_view text, const TokensConfig& tokens, double validation,
                           const std::string& where) {
   if (text.empty()) throw RunError(fmt::format("{}: the file is empty; it should hold the text to learn", where));
-  std::unique_ptr<Tokenizer> tokenizer;
-  try {
-    tokenizer = tokens == TokenKind::bytes ? Tokenizer::bytes() : Tokenizer::characters_of(text);
-  } catch (const RunError& error) {
-    throw RunError(fmt::format("{}: {}", where, error.what()));
-  }
-  const Tensor all = encode_compactly(*tokenizer, text);
-  const auto train = static_cast<int64_t>(static_cast<double>(all.size(0)) * (1 - validation));
-
+  TokenSplits splits = tokenize(text, tokens, 1 - validation, where);
   Dataset dataset;
   dataset.spec.dataset = name;
   dataset.spec.kind = DataKind::tokens;
-  dataset.spec.vocabulary = tokenizer->vocabulary();
-  dataset.spec.token_unit = tokenizer->unit();
-  dataset.spec.tokenizer = tokenizer->to_json();
-  dataset.train.x = all.narrow(/*dim=*/0, 0, train);
-  dataset.validation.x = all.narrow(/*dim=*/0, train, all.size(0) - train);
+  dataset.spec.vocabulary = splits.tokenizer->vocabulary();
+  dataset.spec.token_unit = splits.tokenizer->unit();
+  dataset.spec.tokenizer = splits.tokenizer->to_json();
+  dataset.train.x = splits.train;
+  dataset.validation.x = splits.validation;
   return dataset;
 }
 

@@ -3,18 +3,39 @@
 
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "data/dataset.h"
 
 namespace genzoo {
 
-/// What a token is.
-enum class TokenKind { characters, bytes };
-inline constexpr const char* kTokenNames[] = {"characters", "bytes"};
+/// What a token is: one of the four below.
+struct CharacterTokens {
+  static constexpr const char* kName = "characters";
+  void fields(Fields&) {}
+};
+struct ByteTokens {
+  static constexpr const char* kName = "bytes";
+  void fields(Fields&) {}
+};
+/// Byte-pair encoding, learned from the training part.
+struct BytePairTokens {
+  static constexpr const char* kName = "bpe";
+  int64_t vocab_size = 4096;
+  int64_t min_frequency = 2;
+  void fields(Fields& f);
+};
+/// Those of a tokenizer that is there.
+struct TokenizerTokens {
+  static constexpr const char* kName = "tokenizer";
+  std::string path;
+  void fields(Fields& f);
+};
+using TokensConfig = std::variant<CharacterTokens, ByteTokens, BytePairTokens, TokenizerTokens>;
 
 struct TextConfig {
   std::string file;
-  TokenKind tokens = TokenKind::characters;
+  TokensConfig tokens;
   double validation = 0.1;
 
   void fields(Fields& f);
@@ -22,7 +43,7 @@ struct TextConfig {
 
 struct KingJamesConfig {
   std::string root;
-  TokenKind tokens = TokenKind::characters;
+  TokensConfig tokens;
   double validation = 0.1;
 
   void fields(Fields& f);
@@ -30,7 +51,7 @@ struct KingJamesConfig {
 
 struct TinyShakespeareConfig {
   std::string root;
-  TokenKind tokens = TokenKind::characters;
+  TokensConfig tokens;
   double validation = 0.1;
 
   void fields(Fields& f);
@@ -47,9 +68,10 @@ Dataset stand_in(const TinyShakespeareConfig& config);
 /// references. Throws RunError when a line has none.
 std::string strip_references(std::string_view printed);
 
-/// The data set of a text: its tokens as uint8 where they fit, else int32, the last `validation` share split off (as
-/// nanoGPT does: the training part is floor(L (1 - validation))). `where` names the text in errors.
-Dataset make_text_dataset(const std::string& name, std::string_view text, TokenKind tokens, double validation,
+/// The data set of a text: its tokens as uint8 where they are at most 256 characters or bytes, else int32, the last
+/// `validation` share split off (as nanoGPT does: the training part is the first floor(L (1 - validation)) of L
+/// characters, or bytes, before anything of it becomes tokens). `where` names the text in errors.
+Dataset make_text_dataset(const std::string& name, std::string_view text, const TokensConfig& tokens, double validation,
                           const std::string& where);
 
 }  // namespace genzoo

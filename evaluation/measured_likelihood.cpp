@@ -4,7 +4,7 @@
 #include <torch/utils.h>
 
 #include "core/error.h"
-#include "data/tokenizer.h"
+#include "data/tokenizers/tokenizer.h"
 
 namespace genzoo {
 namespace {

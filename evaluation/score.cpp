@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "core/image.h"
 #include "core/safetensors.h"
-#include "data/tokenizer.h"
+#include "data/tokenizers/tokenizer.h"
 #include "evaluation/evaluate.h"
 #include "evaluation/likelihood.h"
 #include "trainers/samples.h"

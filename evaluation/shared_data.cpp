@@ -3,7 +3,7 @@
 #include <torch/utils.h>
 
 #include "data/images.h"
-#include "data/tokenizer.h"
+#include "data/tokenizers/tokenizer.h"
 
 namespace genzoo {
 namespace {

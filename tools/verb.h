@@ -34,6 +34,7 @@ Verb models_verb();
 Verb datasets_verb();
 Verb config_verb();
 Verb fetch_verb();
+Verb tokenizer_verb();
 Verb export_verb();
 Verb list_verb();
 // clang-format on

@@ -12,7 +12,7 @@ std::span<const Verb> verbs() {
   static const std::vector<Verb> table = {
       train_verb(),    sample_verb(), interpolate_verb(), reconstruct_verb(), generate_verb(), score_verb(),
       encode_verb(),   decode_verb(), evaluate_verb(),    compare_verb(),     bench_verb(),    models_verb(),
-      datasets_verb(), config_verb(), fetch_verb(),       export_verb(),      list_verb(),
+      datasets_verb(), config_verb(), fetch_verb(),       tokenizer_verb(),   export_verb(),   list_verb(),
   };
   return table;
 }

@@ -4,6 +4,7 @@
 #include <torch/nn/module.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "core/error.h"
@@ -17,6 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kFormat = "genzoo-checkpoint-1";
+constexpr const char* kTokenizer = "data.tokenizer";
+constexpr size_t kLargeTokenizer = size_t{1} << 16;  // metadata are no place for megabytes
 
 std::string entry(const Metadata& metadata, const std::string& key, const fs::path& path) {
   const auto found = metadata.find(key);
@@ -51,6 +54,26 @@ ExperimentConfig config_of(const Checkpoint& checkpoint, const fs::path& path) {
   }
 }
 
+Tensor bytes_of(const std::string& text) {
+  Tensor bytes = torch::empty({static_cast<int64_t>(text.size())}, torch::kByte);
+  std::ranges::copy(text, static_cast<char*>(bytes.data_ptr()));
+  return bytes;
+}
+
+/// Takes the tokenizer of a file that keeps it apart out of its tensors.
+void take_tokenizer(Checkpoint& checkpoint, const fs::path& path) {
+  const auto found = checkpoint.tensors.find(kTokenizer);
+  if (found == checkpoint.tensors.end()) return;
+  const Tensor bytes = found->second;
+  if (bytes.scalar_type() != torch::kByte || bytes.dim() != 1) {
+    throw RunError(fmt::format("{}: {} is {} {}, wanted bytes; the file is damaged", path.string(), kTokenizer,
+                               c10::toString(bytes.scalar_type()), fmt::join(bytes.sizes(), "x")));
+  }
+  checkpoint.info.spec.tokenizer = {static_cast<const char*>(bytes.const_data_ptr()),
+                                    static_cast<size_t>(bytes.numel())};
+  checkpoint.tensors.erase(found);
+}
+
 std::string names(const std::vector<int64_t>& steps) {
   std::string text;
   for (const int64_t step : steps) text += fmt::format("{}{}", text.empty() ? "" : ", ", step);
@@ -60,12 +83,18 @@ std::string names(const std::vector<int64_t>& steps) {
 }  // namespace
 
 void save_checkpoint(const fs::path& path, const CheckpointInfo& info, int64_t seed, const NamedTensors& tensors) {
+  DataSpec spec = info.spec;
+  NamedTensors all = tensors;
+  if (spec.tokenizer.size() > kLargeTokenizer) {
+    all[kTokenizer] = bytes_of(spec.tokenizer);
+    spec.tokenizer.clear();
+  }
   const Metadata metadata{{"format", kFormat},
                           {"step", std::to_string(info.step)},
                           {"seed", std::to_string(seed)},
                           {"config", info.config},
-                          {"spec", info.spec.to_json().dump()}};
-  write_safetensors(path, tensors, metadata, /*with_checksum=*/true);
+                          {"spec", spec.to_json().dump()}};
+  write_safetensors(path, all, metadata, /*with_checksum=*/true);
 }
 
 NamedTensors Checkpoint::below(const std::string& prefix) const {
@@ -87,6 +116,7 @@ Checkpoint read_checkpoint(const fs::path& path) {
   checkpoint.info.config = entry(file.metadata, "config", path);
   checkpoint.info.spec = DataSpec::from_json(parse_json(entry(file.metadata, "spec", path), path.string()));
   checkpoint.tensors = std::move(file.tensors);
+  take_tokenizer(checkpoint, path);
   return checkpoint;
 }
 

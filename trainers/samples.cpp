@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 #include "core/image.h"
-#include "data/tokenizer.h"
+#include "data/tokenizers/tokenizer.h"
 
 namespace genzoo {
 namespace {
@@ -22,12 +22,19 @@ constexpr int64_t kMaxPictureSide = 65'500;  // pixels; GIMP's, ImageMagick's an
 
 /// The token a text without a prompt begins with: a line's beginning is what follows a newline.
 std::string default_prompt(const Tokenizer& tokenizer) {
-  try {
-    tokenizer.encode("\n");
-    return "\n";
-  } catch (const UsageError&) {
-    return tokenizer.decode(torch::zeros({1}, torch::kLong));
+  const auto has_tokens = [&](const std::string& text) {
+    try {
+      return tokenizer.encode(text).numel() > 0;
+    } catch (const UsageError&) {
+      return false;
+    }
+  };
+  if (has_tokens("\n")) return "\n";
+  for (int64_t token = 0; token < tokenizer.vocabulary(); ++token) {
+    const std::string text = tokenizer.decode(torch::full({1}, token, torch::kLong));
+    if (has_tokens(text)) return text;
   }
+  throw RunError("samples: the tokenizer makes no token of any text");
 }
 
 /// Points between a and b (n, Z) at share t of the angle between them.

@@ -4,7 +4,7 @@
 #include <fstream>
 
 #include "core/error.h"
-#include "data/tokenizer.h"
+#include "data/tokenizers/tokenizer.h"
 #include "tests/support.h"
 
 namespace genzoo {
@@ -60,7 +60,7 @@ TEST_CASE("a text is split at its end, its tokens kept small", "[data]") {
   CHECK(decoded(set, Split::train) == text.substr(0, 94));
   CHECK(decoded(set, Split::validation) == text.substr(94));
 
-  config.tokens = TokenKind::bytes;
+  config.tokens = ByteTokens{};
   CHECK(open(config, DataPlaces{}).spec.vocabulary == 256);
   CHECK(open(config, DataPlaces{}).spec.token_unit == "byte");
 }
@@ -72,11 +72,38 @@ TEST_CASE("a text of many pieces and characters is encoded as a whole one", "[da
     const int c = 0x400 + i % 400;
     text += {static_cast<char>(0xc0 | c >> 6), static_cast<char>(0x80 | (c & 0x3f))};
   }
-  const Dataset set = make_text_dataset("long", text, TokenKind::characters, 0.5, "here");
+  const Dataset set = make_text_dataset("long", text, CharacterTokens{}, 0.5, "here");
   CHECK(set.spec.vocabulary == 401);
   CHECK(set.train.x.scalar_type() == torch::kInt);
   CHECK(set.count(Split::train) + set.count(Split::validation) == 2200001);
   CHECK(decoded(set, Split::train) + decoded(set, Split::validation) == text);
+}
+
+TEST_CASE("byte pairs are learned from the training part, which ends at a character", "[data]") {
+  std::string text;
+  for (int i = 0; i < 90; ++i) text += "ab \xc3\xa9";  // 360 characters
+  for (int i = 0; i < 20; ++i) text += "cd";           // 40
+  const Dataset set =
+      make_text_dataset("pairs", text, BytePairTokens{.vocab_size = 300, .min_frequency = 2}, 0.1, "here");
+  CHECK(set.spec.token_unit == "token");
+  CHECK(decoded(set, Split::train) == text.substr(0, 90 * 5));
+  CHECK(decoded(set, Split::validation) == text.substr(90 * 5));
+  CHECK(set.spec.vocabulary < 300);           // no pair is left
+  CHECK(set.count(Split::train) == 91);       // "ab", then " \xc3\xa9" "ab" as one piece, " \xc3\xa9" at the end
+  CHECK(set.count(Split::validation) == 40);  // "cd" was never seen
+  CHECK(decoded(make_text_dataset("odd", "\xc3\xa9\xc3\xa9\xc3\xa9", BytePairTokens{}, 0.5, "here"), Split::train) ==
+        "\xc3\xa9");
+}
+
+TEST_CASE("a text is read with a tokenizer that is there", "[data]") {
+  const TempDir folder;
+  write(folder / "vocab.json", R"({"a": 0, "b": 1, "ab": 2})");
+  write(folder / "merges.txt", "a b\n");
+  const Dataset set = make_text_dataset("given", "ababab", TokenizerTokens{folder.path()}, 0.34, "here");
+  CHECK(torch::equal(set.train.x, torch::tensor({2, 0}, torch::kInt)));  // "aba"
+  CHECK(torch::equal(set.validation.x, torch::tensor({1, 2}, torch::kInt)));
+  CHECK(set.spec.vocabulary == 3);
+  CHECK_THROWS_AS(make_text_dataset("given", "ab", TokenizerTokens{folder / "nowhere"}, 0.5, "here"), UsageError);
 }
 
 TEST_CASE("texts that cannot be learned are refused", "[data]") {
@@ -91,7 +118,7 @@ TEST_CASE("texts that cannot be learned are refused", "[data]") {
   write(config.file, "good \xff bad");
   CHECK_THROWS_AS(open(config, DataPlaces{}), RunError);
   CHECK_THROWS_WITH(open(config, DataPlaces{}), Contains("t.txt: tokenizer: byte 0xff at position 5 is not UTF-8"));
-  config.tokens = TokenKind::bytes;
+  config.tokens = ByteTokens{};
   CHECK(decoded(open(config, DataPlaces{}), Split::train) == std::string("good \xff bad").substr(0, 9));
 }
 

@@ -5,7 +5,7 @@
 #include "data/images.h"
 #include "data/markov.h"
 #include "data/quadrature.h"
-#include "data/tokenizer.h"
+#include "data/tokenizers/tokenizer.h"
 #include "tests/support.h"
 
 namespace genzoo {

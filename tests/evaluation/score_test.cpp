@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "data/tokenizer.h"
+#include "data/tokenizers/tokenizer.h"
 #include "evaluation/evaluate.h"
 #include "tests/evaluation/tiny_models.h"
 #include "tests/support.h"

@@ -48,7 +48,7 @@ inline Dataset points(int64_t n) {
 inline Dataset verses() {
   std::string text;
   for (int i = 0; i < 20; ++i) text += kVerse;
-  return make_text_dataset("verses", text, TokenKind::characters, 0.5, "verses");
+  return make_text_dataset("verses", text, CharacterTokens{}, 0.5, "verses");
 }
 
 /// A model whose weights are moved away from their initial values, where many of its outputs are zero.

@@ -48,6 +48,29 @@ TEST_CASE("a checkpoint reads back as it was written", "[trainers][checkpoint]")
   CHECK(header.metadata.at("seed") == "9");
 }
 
+TEST_CASE("a large tokenizer is a tensor of the checkpoint, a small one is in its metadata", "[trainers][checkpoint]") {
+  const TempDir folder;
+  const fs::path path = folder / "x.safetensors";
+  DataSpec spec;
+  spec.kind = DataKind::tokens;
+  spec.vocabulary = 3;
+  for (const size_t size : {size_t{100}, size_t{100000}}) {
+    INFO(size);
+    spec.tokenizer = std::string(size, '\xc3');  // any bytes, where it is a tensor
+    if (size < 1000) spec.tokenizer = std::string(size, 'x');
+    save_checkpoint(path, {1, "", spec}, 0, some_tensors());
+    CHECK(read_safetensors_header(path).tensors.contains("data.tokenizer") == (size > 1000));
+    CHECK(read_safetensors_header(path).metadata.at("spec").size() < 1000);
+    const Checkpoint read = read_checkpoint(path);
+    CHECK(read.info.spec == spec);
+    CHECK(read.tensors.size() == some_tensors().size());
+  }
+  NamedTensors tensors = some_tensors();
+  tensors["data.tokenizer"] = torch::zeros({3});
+  save_checkpoint(path, {1, "", points()}, 0, tensors);
+  CHECK(contains(message_of<RunError>([&] { read_checkpoint(path); }), "data.tokenizer is Float 3, wanted bytes"));
+}
+
 TEST_CASE("a damaged checkpoint is told in one line", "[trainers][checkpoint]") {
   const TempDir folder;
   const fs::path good = folder / "good.safetensors", bad = folder / "bad.safetensors";

@@ -1,7 +1,6 @@
-#include "data/tokenizer.h"
-
 #include "core/error.h"
-#include "data/utf8.h"
+#include "data/tokenizers/tokenizer.h"
+#include "data/tokenizers/utf8.h"
 #include "tests/support.h"
 
 namespace genzoo {

@@ -14,6 +14,9 @@ struct CodePoint {
 };
 CodePoint decode_utf8(std::string_view text, size_t at);
 
+/// Unicode's White_Space.
+bool is_white_space(uint32_t code_point);
+
 /// Appends the bytes of a code point.
 void append_utf8(std::string& text, uint32_t code_point);
 

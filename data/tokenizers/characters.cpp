@@ -1,5 +1,3 @@
-#include "data/tokenizer.h"
-
 #include <fmt/format.h>
 #include <torch/types.h>
 
@@ -11,23 +9,11 @@
 
 #include "core/error.h"
 #include "core/json.h"
-#include "data/utf8.h"
+#include "data/tokenizers/tokenizer.h"
+#include "data/tokenizers/utf8.h"
 
 namespace genzoo {
 namespace {
-
-// The tokens as int64 on the CPU. Throws RunError on an index outside the vocabulary.
-Tensor checked_tokens(const Tensor& tokens, int64_t vocabulary) {
-  const Tensor indices = tokens.to(torch::kCPU, torch::kLong).contiguous();
-  if (indices.numel() == 0) return indices;
-  for (const int64_t bound : {indices.min().item<int64_t>(), indices.max().item<int64_t>()}) {
-    if (bound < 0 || bound >= vocabulary) {
-      throw RunError(fmt::format("tokenizer: token {}, wanted 0 to {}; the tokens are of another tokenizer", bound,
-                                 vocabulary - 1));
-    }
-  }
-  return indices;
-}
 
 std::string not_utf8(std::string_view text, size_t at) {
   return fmt::format("byte 0x{:02x} at position {} is not UTF-8; convert the text, or use `tokens: bytes`",
@@ -142,20 +128,5 @@ std::unique_ptr<Tokenizer> Tokenizer::characters_of(std::string_view text) {
 }
 
 std::unique_ptr<Tokenizer> Tokenizer::bytes() { return std::make_unique<Bytes>(); }
-
-std::unique_ptr<Tokenizer> tokenizer_from_json(const std::string& json) {
-  const Json description = parse_json(json, "tokenizer");
-  const auto text = [&](const char* key) {
-    const bool there = description.is_object() && description.contains(key) && description[key].is_string();
-    return there ? description[key].get<std::string>() : std::string();
-  };
-  const std::string type = text("type");
-  if (type == "bytes") return Tokenizer::bytes();
-  if (type == "characters" && !text("characters").empty()) return Tokenizer::characters_of(text("characters"));
-  throw RunError(
-      fmt::format("tokenizer: type \"{}\", wanted \"bytes\", or \"characters\" with the characters; "
-                  "the description is damaged or of another version",
-                  type));
-}
 
 }  // namespace genzoo

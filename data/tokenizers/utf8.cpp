@@ -1,4 +1,4 @@
-#include "data/utf8.h"
+#include "data/tokenizers/utf8.h"
 
 namespace genzoo {
 
@@ -17,6 +17,11 @@ CodePoint decode_utf8(std::string_view text, size_t at) {
   const bool surrogate = value >= 0xd800 && value <= 0xdfff;
   if (value < kSmallest[bytes] || value > 0x10ffff || surrogate) return {};
   return {value, bytes};
+}
+
+bool is_white_space(uint32_t c) {
+  return (c >= 0x09 && c <= 0x0d) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
 void append_utf8(std::string& text, uint32_t c) {

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,7 +13,8 @@ namespace genzoo {
 
 using torch::Tensor;
 
-/// A reversible map between text (UTF-8 bytes) and token indices.
+/// A reversible map between text (UTF-8 bytes) and token indices. Not quite so some of tokenizer.json: what adds a
+/// space before a text (add_prefix_space) leaves it there, and pieces may be removed on purpose.
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -31,7 +33,15 @@ class Tokenizer {
   static std::unique_ptr<Tokenizer> bytes();
 };
 
-/// Throws RunError on a damaged description.
+/// Reads what Tokenizer::to_json wrote, or the text of a tokenizer.json (see pipeline.h). Throws RunError on a damaged
+/// description.
 std::unique_ptr<Tokenizer> tokenizer_from_json(const std::string& json);
+
+/// A tokenizer.json, or a folder with one, or with GPT-2's vocab.bpe and encoder.json (by other names merges.txt and
+/// vocab.json). Throws UsageError if it is not there, RunError naming the file when it is damaged or not supported.
+std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
+
+/// The tokens as contiguous int64 on the CPU. Throws RunError on an index outside the vocabulary.
+Tensor checked_tokens(const Tensor& tokens, int64_t vocabulary);
 
 }  // namespace genzoo

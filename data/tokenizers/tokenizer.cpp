@@ -1,0 +1,69 @@
+#include "data/tokenizers/tokenizer.h"
+
+#include <fmt/format.h>
+#include <torch/types.h>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "data/tokenizers/pipeline.h"
+
+namespace genzoo {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The first of `names` in a folder; empty if there is none.
+fs::path first_in(const fs::path& folder, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    if (fs::exists(folder / name)) return folder / name;
+  }
+  return {};
+}
+
+}  // namespace
+
+Tensor checked_tokens(const Tensor& tokens, int64_t vocabulary) {
+  const Tensor indices = tokens.to(torch::kCPU, torch::kLong).contiguous();
+  if (indices.numel() == 0) return indices;
+  for (const int64_t bound : {indices.min().item<int64_t>(), indices.max().item<int64_t>()}) {
+    if (bound < 0 || bound >= vocabulary) {
+      throw RunError(fmt::format("tokenizer: token {}, wanted 0 to {}; the tokens are of another tokenizer", bound,
+                                 vocabulary - 1));
+    }
+  }
+  return indices;
+}
+
+std::unique_ptr<Tokenizer> tokenizer_from_json(const std::string& json) {
+  const SortedJson description = parse_sorted_json(json, "tokenizer");
+  if (description.is_object() && description.contains("model")) return pipeline_from_json(description);
+  const auto text = [&](const char* key) {
+    const bool there = description.is_object() && description.contains(key) && description[key].is_string();
+    return there ? description[key].get<std::string>() : std::string();
+  };
+  const std::string type = text("type");
+  if (type == "bytes") return Tokenizer::bytes();
+  if (type == "characters" && !text("characters").empty()) return Tokenizer::characters_of(text("characters"));
+  throw RunError(
+      fmt::format("tokenizer: type \"{}\", wanted \"bytes\", or \"characters\" with the characters; "
+                  "the description is damaged or of another version",
+                  type));
+}
+
+std::unique_ptr<Tokenizer> open_tokenizer(const fs::path& path) {
+  const fs::path file = fs::is_directory(path) ? first_in(path, {"tokenizer.json"}) : path;
+  const fs::path merges = first_in(path, {"vocab.bpe", "merges.txt"});
+  const fs::path encoder = first_in(path, {"encoder.json", "vocab.json"});
+  if (file.empty() && (merges.empty() || encoder.empty())) {
+    throw UsageError(fmt::format("{}: no tokenizer.json, nor vocab.bpe and encoder.json", path.string()));
+  }
+  try {
+    return file.empty() ? pipeline_from_gpt2(read_file(encoder), read_file(merges))
+                        : tokenizer_from_json(read_file(file));
+  } catch (const RunError& error) {
+    throw RunError(fmt::format("{}: {}", (file.empty() ? path : file).string(), error.what()));
+  }
+}
+
+}  // namespace genzoo
