@@ -32,6 +32,8 @@ class BytePairs final {
  public:
   /// Throws RunError on merges of tokens that are not there.
   BytePairs(BytePairVocabulary vocabulary, BytePairSettings settings);
+  BytePairs(const BytePairs&) = delete;  // its index looks into its own tokens
+  BytePairs& operator=(const BytePairs&) = delete;
 
   /// Appends the tokens of a piece of text. O(n log n) in its bytes. Throws UsageError naming what has no token.
   void encode(std::string_view piece, std::vector<int32_t>& tokens) const;
