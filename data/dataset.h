@@ -2,7 +2,8 @@
 // What there is to learn from. A data set is held in memory as it is stored (uint8 pixels, small integers for tokens,
 // float32 vectors); it tells its shape by a DataSpec; a batch is a pure function of (seed, index).
 //
-// Legend: N examples, B batch, C channels, H rows, W columns, D dimensions, T tokens.
+// Legend: N examples, B batch, C channels, H rows, W columns, D dimensions, T tokens; of pairs S tokens of the source
+// and T of the target.
 
 #include <torch/types.h>
 
@@ -24,21 +25,28 @@ namespace genzoo {
 
 using torch::Tensor;
 
-enum class DataKind { images, vectors, tokens };
+enum class DataKind {
+  images,
+  vectors,
+  tokens,  ///< one text, whole
+  pairs,   ///< a source text and the target text it is to be made into
+};
 
 /// The facts of the data that a model is built for. They come from the data, never from a config.
 struct DataSpec {
   std::string dataset;  ///< its name: "fashion_mnist"
   DataKind kind = DataKind::vectors;
-  std::vector<int64_t> shape;  ///< images {C, H, W}; vectors {D}; tokens {}
+  std::vector<int64_t> shape;  ///< images {C, H, W}; vectors {D}; tokens {}; pairs {S, T}: the longest, ends included
   int64_t levels = 0;          ///< a pixel is 0 ... levels - 1: 256, or 2 when binarized; so too the whole numbers of
                                ///< discrete vectors; 0: vectors of real numbers
   int64_t classes = 0;         ///< labels are 0 ... classes - 1; 0: unlabelled
   int64_t vocabulary = 0;      ///< tokens are 0 ... vocabulary - 1
-  std::string token_unit;      ///< tokens: "char", "byte" or "token": what a likelihood is counted in
-  std::string tokenizer;       ///< tokens: Tokenizer::to_json() as text
+  int64_t end_token = -1;  ///< pairs: stands behind every text, fills up shorter ones; no tokenizer makes it. -1: none
+  std::string token_unit;  ///< tokens, pairs: "char", "byte" or "token": what a likelihood is counted in
+  std::string tokenizer;   ///< tokens, pairs: Tokenizer::to_json() as text
 
   int64_t dims() const;  ///< product of shape: D of one image or vector
+  bool has_tokens() const { return kind == DataKind::tokens || kind == DataKind::pairs; }
   Json to_json() const;
   static DataSpec from_json(const Json& json);  ///< throws RunError on a damaged one
   std::string describe() const;                 ///< "images 1x28x28, 256 levels, 10 classes"
@@ -47,8 +55,8 @@ struct DataSpec {
 
 /// What a model is given. Data as stored: uint8 images 0 ... levels - 1, float32 vectors, int64 tokens.
 struct Batch {
-  Tensor x;  ///< images (B, C, H, W) uint8 | vectors (B, D) float32 | tokens (B, T) int64
-  Tensor y;  ///< labels (B) int64 | the next tokens (B, T) int64 | undefined when there are none
+  Tensor x;  ///< images (B, C, H, W) uint8 | vectors (B, D) float32 | tokens (B, T) int64 | sources (B, S) int64
+  Tensor y;  ///< labels (B) int64 | the next tokens (B, T) int64 | targets (B, T) int64 | undefined when there are none
   int64_t size() const { return x.size(0); }
 };
 
@@ -61,8 +69,9 @@ inline constexpr const char* kSplitNames[] = {"train", "validation", "test"};
 
 /// The examples of one split, as stored.
 struct Examples {
-  Tensor x;  ///< images (N, C, H, W) uint8 | vectors (N, D) float32 | the whole text (L) uint8 or int32 tokens
-  Tensor y;  ///< labels (N) int64, or undefined
+  Tensor x;  ///< images (N, C, H, W) uint8 | vectors (N, D) float32 | the whole text (L) uint8 or int32 tokens |
+             ///< sources (N, S) uint8 or int32 tokens, each ended and filled up with end_token
+  Tensor y;  ///< labels (N) int64 | targets (N, T), as the sources | undefined
 };
 
 /// How pixels become bits: not at all; once, by one fixed Bernoulli draw with the pixel's brightness as probability;
@@ -145,9 +154,9 @@ std::filesystem::path find_data(const std::string& name, const std::string& root
 
 /// Training batches, moved to `device` once and made there.
 ///
-/// Images and vectors: epochs of a permutation of (seed, epoch), cut into batches without regard to the epochs' ends.
-/// Text: windows of context + 1 tokens at uniform places (as nanoGPT draws them).
-/// Not thread-safe: the last epoch's permutation is kept.
+/// Images, vectors and pairs: epochs of a permutation of (seed, epoch), cut into batches without regard to the epochs'
+/// ends. Text: windows of context + 1 tokens at uniform places (as nanoGPT draws them). Not thread-safe: the last
+/// epoch's permutation is kept.
 class TrainingSource final {
  public:
   TrainingSource(const Dataset& dataset, int64_t batch_size, int64_t context, uint64_t seed, torch::Device device);

@@ -10,7 +10,7 @@
 namespace genzoo {
 namespace {
 
-constexpr std::array<const char*, 3> kKindNames = {"images", "vectors", "tokens"};
+constexpr std::array<const char*, 4> kKindNames = {"images", "vectors", "tokens", "pairs"};
 
 // No image or vector of a data set of this program is larger; a larger number is damage.
 constexpr int64_t kLargestSize = int64_t{1} << 20;
@@ -47,13 +47,13 @@ DataKind kind_named(const std::string& name) {
   for (size_t i = 0; i < kKindNames.size(); ++i) {
     if (name == kKindNames[i]) return static_cast<DataKind>(i);
   }
-  damaged(fmt::format("\"kind\" is \"{}\", wanted images, vectors or tokens", name));
+  damaged(fmt::format("\"kind\" is \"{}\", wanted images, vectors, tokens or pairs", name));
 }
 
 std::vector<int64_t> shape_member(const Json& json, DataKind kind) {
   const Json& value = member(json, "shape");
   if (!value.is_array()) damaged("\"shape\" is not a list");
-  const size_t wanted = kind == DataKind::images ? 3 : kind == DataKind::vectors ? 1 : 0;
+  const size_t wanted = kind == DataKind::images ? 3 : kind == DataKind::vectors ? 1 : kind == DataKind::pairs ? 2 : 0;
   if (value.size() != wanted) {
     damaged(fmt::format("\"shape\" of {} has {} sizes, wanted {}", kKindNames[static_cast<size_t>(kind)], value.size(),
                         wanted));
@@ -83,6 +83,7 @@ Json DataSpec::to_json() const {
   json["levels"] = levels;
   json["classes"] = classes;
   json["vocabulary"] = vocabulary;
+  if (end_token >= 0) json["end_token"] = end_token;
   json["token_unit"] = token_unit;
   json["tokenizer"] = tokenizer;
   return json;
@@ -95,11 +96,14 @@ DataSpec DataSpec::from_json(const Json& json) {
   spec.kind = kind_named(text_member(json, "kind"));
   spec.shape = shape_member(json, spec.kind);
   const bool images = spec.kind == DataKind::images;
-  const bool tokens = spec.kind == DataKind::tokens;
+  const bool tokens = spec.has_tokens();
   spec.levels = size_value(member(json, "levels"), "levels", images ? 2 : 0, tokens ? 0 : 256);
   spec.classes = size_value(member(json, "classes"), "classes", 0, kLargestSize);
   spec.vocabulary =
       size_value(member(json, "vocabulary"), "vocabulary", tokens ? 1 : 0, tokens ? kLargestVocabulary : 0);
+  if (spec.kind == DataKind::pairs) {
+    spec.end_token = size_value(member(json, "end_token"), "end_token", 0, spec.vocabulary - 1);
+  }
   spec.token_unit = text_member(json, "token_unit");
   spec.tokenizer = text_member(json, "tokenizer");
   return spec;
@@ -114,6 +118,9 @@ std::string DataSpec::describe() const {
                          levels > 0 ? fmt::format(", {} levels", levels) : "", classes_of(classes));
     case DataKind::tokens:
       return fmt::format("text of {}s, vocabulary {}", token_unit, vocabulary);
+    case DataKind::pairs:
+      return fmt::format("pairs of texts, up to {} and {} {}s, vocabulary {}", shape[0], shape[1], token_unit,
+                         vocabulary);
   }
   return "";
 }

@@ -84,12 +84,14 @@ std::string treatment_of(const DataSpec& spec) {
       return fmt::format("vectors of {} dimensions{}", spec.dims(),
                          spec.levels > 0 ? fmt::format(" with {} levels", spec.levels) : "");
     case DataKind::tokens:
+    case DataKind::pairs:
       break;
   }
-  if (spec.token_unit == "byte") return "text in bytes";
+  if (spec.kind == DataKind::tokens && spec.token_unit == "byte") return "text in bytes";
   // Two vocabularies of one size are told apart by what is in them.
   const std::string unit = spec.token_unit == "char" ? "characters" : "tokens";
-  return fmt::format("text in {} ({}, vocabulary {})", unit, spec.vocabulary, sha256(spec.tokenizer).substr(0, 8));
+  return fmt::format("{} in {} ({}, vocabulary {})", spec.kind == DataKind::pairs ? "target texts" : "text", unit,
+                     spec.vocabulary, sha256(spec.tokenizer).substr(0, 8));
 }
 
 Likelihood::Likelihood(double value, LikelihoodUnit unit, LikelihoodKind kind, std::string treatment,

@@ -112,6 +112,15 @@ NormalizedSum LayerNormImpl::after_sum(const Tensor& x, const Tensor& update) {
   return fused_layer_norm(x, update, weight, bias, eps_);
 }
 
+RMSNormImpl::RMSNormImpl(int64_t dim, double eps)
+    : weight(register_parameter("weight", torch::ones({dim}))), eps_(eps) {}
+
+NormalizedSum RMSNormImpl::after_sum(const Tensor& x, const Tensor& update) {
+  const Tensor sum = update.defined() ? x + update : x;
+  const Tensor inverse_rms = (sum.square().mean(/*dim=*/-1, /*keepdim=*/true) + eps_).rsqrt();
+  return {sum, sum * inverse_rms * weight};
+}
+
 EmbeddingImpl::EmbeddingImpl(int64_t count, int64_t dim, double std, Rng& init)
     : weight(register_parameter("weight", init.normal({count, dim}) * std)) {}
 

@@ -101,13 +101,19 @@ class BatchNormImpl final : public torch::nn::Module {
 };
 TORCH_MODULE(BatchNorm);
 
-/// Layer normalization over the last dimension. Ba et al. (2016).
-class LayerNormImpl final : public torch::nn::Module {
+/// What normalizes the last dimension.
+class NormImpl : public torch::nn::Module {
+ public:
+  Tensor forward(const Tensor& x) { return after_sum(x, {}).normalized; }  ///< (..., dim)
+  /// Of x + update, with the sum; update may be undefined, then the sum is x.
+  virtual NormalizedSum after_sum(const Tensor& x, const Tensor& update) = 0;
+};
+
+/// Layer normalization. Ba et al. (2016), https://arxiv.org/abs/1607.06450.
+class LayerNormImpl final : public NormImpl {
  public:
   explicit LayerNormImpl(int64_t dim, bool with_bias = true, double eps = 1e-5);
-  Tensor forward(const Tensor& x) { return after_sum(x, {}).normalized; }  ///< (..., dim)
-  /// Of x + update, with the sum; see fused_layer_norm.
-  NormalizedSum after_sum(const Tensor& x, const Tensor& update);
+  NormalizedSum after_sum(const Tensor& x, const Tensor& update) override;  ///< see fused_layer_norm
 
   Tensor weight;  ///< (dim)
   Tensor bias;    ///< (dim), or undefined
@@ -116,6 +122,20 @@ class LayerNormImpl final : public torch::nn::Module {
   double eps_;
 };
 TORCH_MODULE(LayerNorm);
+
+/// x / sqrt(mean(x^2) + eps) weight: without centering and bias. Zhang & Sennrich (2019),
+/// https://arxiv.org/abs/1910.07467, eq. (4).
+class RMSNormImpl final : public NormImpl {
+ public:
+  explicit RMSNormImpl(int64_t dim, double eps = 1e-5);
+  NormalizedSum after_sum(const Tensor& x, const Tensor& update) override;
+
+  Tensor weight;  ///< (dim)
+
+ private:
+  double eps_;
+};
+TORCH_MODULE(RMSNorm);
 
 /// A table of vectors: indices (...) int64 -> (..., dim). Drawn from N(0, std^2).
 class EmbeddingImpl final : public torch::nn::Module {

@@ -88,9 +88,25 @@ struct GenerateOptions {
   int64_t top_k = 0;    ///< draw from the k likeliest only; 0: all
   double top_p = 1.0;   ///< draw from the smallest set of probability >= p. Holtzman et al. (2020)
   bool greedy = false;  ///< the likeliest token, always
-  bool cache = true;    ///< keep keys and values of earlier tokens; false computes the same without
+  /// Logits of tokens that stand in the text already are divided by it if positive, else multiplied. Keskar et al.
+  /// (2019), section 4.1, https://arxiv.org/abs/1909.05858. 1: off
+  double repetition_penalty = 1.0;
+  /// Of a prompt (B, P): that of row i is the last prompt_lengths[i] of its tokens. Empty: all P.
+  std::vector<int64_t> prompt_lengths = {};
+  /// Told of each token as it comes; whether the row goes on after it. A row that does not repeats its last token; when
+  /// none does, the text ends. Empty: all go on.
+  std::function<bool(int64_t row, int64_t token)> goes_on = {};
+  bool cache = true;  ///< keep keys and values of earlier tokens; false computes the same without
   WeightType weight_type = WeightType::float32;  ///< of the model and its draft
   Draft draft = {};
+};
+
+/// How a source text is made into a target text.
+struct TranslateOptions {
+  int64_t tokens = 0;           ///< of the target at most, its end included; 0: as many as the longest of the data
+  int64_t beams = 1;            ///< hypotheses kept at each token, the likeliest; 1: greedy, unless drawn
+  double length_penalty = 1.0;  ///< a hypothesis is ranked by log p / length^penalty. Wu et al. (2016), section 7
+  bool draw = false;            ///< from p(target | source), instead of looking for its mode
 };
 
 /// A sign of health or sickness of a trained model: a number that its family has learned to look at.
@@ -135,6 +151,19 @@ template <class M> concept HasTokenLogProb = requires(M& m, const Tensor& x, con
 template <class M> concept HasGenerate = requires(M& m, const Tensor& prompt, const GenerateOptions& o, Rng& rng) {
   { m.generate(prompt, o, rng) } -> std::same_as<Tensor>; };          // prompt (B, P) -> (B, P + tokens)
 
+/// p(target | source), token by token; both as in Batch.
+template <class M> concept HasPairLogits = requires(M& m, const Tensor& x, const Tensor& y) {
+  { m.pair_logits(x, y) } -> std::same_as<Tensor>; };                 // (B, S), (B, T) -> (B, T, V): of y_t given x, y_<t
+
+template <class M> concept HasTranslate = requires(M& m, const Tensor& x, const TranslateOptions& o, Rng& rng) {
+  { m.translate(x, o, rng) } -> std::same_as<Tensor>; };              // (B, S) -> (B, T), each ended and filled up
+
+/// Learns by counting, in one pass over the whole training text; there is no loss to descend. The sizes of its buffers
+/// come from what it has counted.
+template <class M> concept HasFit = requires(M& m, const Tensor& text, const std::map<std::string, Tensor>& state) {
+  { m.fit(text) } -> std::same_as<Terms>;                             // (L) tokens -> numbers for the log, "loss" among them
+  m.make_room(state); };                                              // buffers of these sizes, before they are loaded
+
 template <class M> concept HasEncode = requires(M& m, const Tensor& x) { { m.encode_latent(x) } -> std::same_as<Tensor>; };
 template <class M> concept HasDecode = requires(M& m, const Tensor& z) {
   { m.decode_latent(z) } -> std::same_as<Tensor>;                     // (B, *latent_shape) -> x as stored
@@ -174,6 +203,10 @@ struct Abilities {
   std::function<Tensor(const Tensor& x, const Tensor& y)> token_log_prob;  ///< (B, T), nats
   int64_t context = 0;  ///< tokens a language model sees; 0: not a language model
   std::function<Tensor(const Tensor& prompt, const GenerateOptions&, Rng&)> generate;
+  std::function<Tensor(const Tensor& x, const Tensor& y)> pair_logits;  ///< (B, T, V)
+  std::function<Tensor(const Tensor& x, const TranslateOptions&, Rng&)> translate;
+  std::function<Terms(const Tensor& text)> fit;
+  std::function<void(const std::map<std::string, Tensor>& state)> make_room;  ///< there when fit is
   std::function<Tensor(const Tensor& x)> encode;
   std::function<Tensor(const Tensor& z)> decode;
   std::vector<int64_t> latent_shape;
@@ -187,7 +220,8 @@ struct Abilities {
 
 template <class M>
 Abilities abilities_of(const std::shared_ptr<M>& m) {
-  static_assert(HasLoss<M> != HasAdversarialLoss<M>, "a model has either loss(), or a loss for each of two players");
+  static_assert(HasLoss<M> + HasAdversarialLoss<M> + HasFit<M> == 1,
+                "a model has either loss(), or a loss for each of two players, or fit()");
   Abilities a;
   if constexpr (HasLoss<M>) a.loss = [m](const Batch& b, Rng& rng, int64_t step) { return m->loss(b, rng, step); };
   if constexpr (HasChangingLoss<M>) a.loss_settles_at = m->loss_settles_at();
@@ -217,6 +251,16 @@ Abilities abilities_of(const std::shared_ptr<M>& m) {
   }
   if constexpr (HasGenerate<M>) {
     a.generate = [m](const Tensor& prompt, const GenerateOptions& o, Rng& rng) { return m->generate(prompt, o, rng); };
+  }
+  if constexpr (HasPairLogits<M>) {
+    a.pair_logits = [m](const Tensor& x, const Tensor& y) { return m->pair_logits(x, y); };
+  }
+  if constexpr (HasTranslate<M>) {
+    a.translate = [m](const Tensor& x, const TranslateOptions& o, Rng& rng) { return m->translate(x, o, rng); };
+  }
+  if constexpr (HasFit<M>) {
+    a.fit = [m](const Tensor& text) { return m->fit(text); };
+    a.make_room = [m](const std::map<std::string, Tensor>& state) { m->make_room(state); };
   }
   if constexpr (HasEncode<M>) a.encode = [m](const Tensor& x) { return m->encode_latent(x); };
   if constexpr (HasDecode<M>) {

@@ -13,7 +13,7 @@ namespace {
 /// Data of each kind, small, on which a model shows what it can do.
 const std::vector<std::pair<const char*, DataSpec>>& kinds_of_data() {
   static const auto kinds = [] {
-    DataSpec images, vectors, tokens;
+    DataSpec images, vectors, tokens, pairs;
     images.kind = DataKind::images;
     images.shape = {1, 28, 28};
     images.levels = 256;
@@ -22,7 +22,13 @@ const std::vector<std::pair<const char*, DataSpec>>& kinds_of_data() {
     tokens.kind = DataKind::tokens;
     tokens.vocabulary = 64;
     tokens.token_unit = "char";
-    return std::vector<std::pair<const char*, DataSpec>>{{"images", images}, {"vectors", vectors}, {"tokens", tokens}};
+    pairs.kind = DataKind::pairs;
+    pairs.shape = {8, 8};
+    pairs.vocabulary = 64;
+    pairs.end_token = 63;
+    pairs.token_unit = "char";
+    return std::vector<std::pair<const char*, DataSpec>>{
+        {"images", images}, {"vectors", vectors}, {"tokens", tokens}, {"pairs", pairs}};
   }();
   return kinds;
 }

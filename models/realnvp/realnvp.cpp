@@ -17,7 +17,7 @@ namespace {
 
 /// Throws UsageError if the flow cannot take such data.
 void check(const RealNVPConfig& config, const DataSpec& data) {
-  if (data.kind == DataKind::tokens) {
+  if (data.has_tokens()) {
     throw UsageError(
         fmt::format("models/realnvp: data '{}' are {}; realnvp models images or vectors, tokens are for "
                     "a language model",

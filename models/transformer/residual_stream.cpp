@@ -16,7 +16,7 @@ bool ResidualStream::settle() {
   return true;
 }
 
-Tensor ResidualStream::normalized(LayerNormImpl& norm) {
+Tensor ResidualStream::normalized(NormImpl& norm) {
   const NormalizedSum made = norm.after_sum(sum_, update_);
   sum_ = made.sum;
   update_ = Tensor();

@@ -14,7 +14,7 @@ class ResidualStream final {
   explicit ResidualStream(Tensor x, Tensor update = {}) : sum_(std::move(x)), update_(std::move(update)) {}
 
   void add(const Tensor& update);          ///< (B, T, C)
-  Tensor normalized(LayerNormImpl& norm);  ///< norm(the sum so far), (B, T, C)
+  Tensor normalized(NormImpl& norm);  ///< norm(the sum so far), (B, T, C)
   bool settle();                           ///< adds what is still to be added; whether there was anything
 
   /// The stream is sum() + update(); nothing is to be added when update() is undefined.

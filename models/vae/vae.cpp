@@ -29,7 +29,7 @@ template <class... Fs>
 Overloaded(Fs...) -> Overloaded<Fs...>;
 
 void require_fit(const VAEConfig& config, const DataSpec& data) {
-  if (data.kind == DataKind::tokens) {
+  if (data.has_tokens()) {
     throw UsageError(fmt::format("models/vae: got {}; it models images and vectors; choose a language model for text",
                                  data.describe()));
   }

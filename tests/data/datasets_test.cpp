@@ -67,7 +67,14 @@ TEST_CASE("a data description is written and read back, and a damaged one refuse
   vectors.shape = {2};
   DataSpec bits = vectors;
   bits.levels = 2;
-  for (const DataSpec& spec : {images, text, vectors, bits}) CHECK(DataSpec::from_json(spec.to_json()) == spec);
+  DataSpec pairs = text;
+  pairs.kind = DataKind::pairs;
+  pairs.shape = {7, 5};
+  pairs.end_token = text.vocabulary - 1;
+  Json endless = pairs.to_json();
+  endless["end_token"] = text.vocabulary;
+  CHECK_THROWS_WITH(DataSpec::from_json(endless), Contains("\"end_token\" is"));
+  for (const DataSpec& spec : {images, text, vectors, bits, pairs}) CHECK(DataSpec::from_json(spec.to_json()) == spec);
   CHECK(images.dims() == 784);
   CHECK(images.describe() == "images 1x28x28, 256 levels, 10 classes");
   CHECK(text.describe() == "text of chars, vocabulary 65");
