@@ -12,6 +12,8 @@
 #include "data/debd.h"
 #include "data/images.h"
 #include "data/markov.h"
+#include "data/pair_tasks.h"
+#include "data/pairs.h"
 #include "data/text.h"
 #include "data/toys.h"
 
@@ -49,6 +51,7 @@ constexpr DatasetEntry entry(std::string_view name, DataKind kind, std::string_v
 constexpr auto kImages = DataKind::images;
 constexpr auto kVectors = DataKind::vectors;
 constexpr auto kTokens = DataKind::tokens;
+constexpr auto kPairs = DataKind::pairs;
 
 constexpr std::array kDatasets = {
     entry<FashionMNISTConfig>("fashion_mnist", kImages, "60,000 + 10,000 grey pictures 28x28 of clothes, 10 classes",
@@ -77,6 +80,11 @@ constexpr std::array kDatasets = {
                                  "Karpathy (2015), https://github.com/karpathy/char-rnn"),
     entry<MarkovConfig>("markov", kTokens, "text from a random Markov chain of known entropy rate",
                         "made by the program"),
+    entry<PairsConfig>("pairs", kPairs, "your pairs of texts, source and target", "a file"),
+    entry<AdditionConfig>("addition", kPairs, "sums of whole numbers: 12+345 -> 357, the question from its end",
+                          "made by the program, after Keras' example addition_rnn"),
+    entry<ReverseConfig>("reverse", kPairs, "strings of letters -> the same from their end", "made by the program"),
+    entry<CopyConfig>("copy", kPairs, "strings of letters -> the same", "made by the program"),
 };
 
 }  // namespace

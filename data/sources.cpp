@@ -20,6 +20,9 @@ Batch next_token_batch(const Tensor& windows) {
   return {tokens.narrow(/*dim=*/1, 0, context).contiguous(), tokens.narrow(/*dim=*/1, 1, context).contiguous()};
 }
 
+// Tokens of pairs as models take them, int64.
+Batch pair_batch(const Batch& stored) { return {stored.x.to(torch::kLong), stored.y.to(torch::kLong)}; }
+
 // Indices from the CPU on the device of the data, without a wait for it: from memory that it can read itself.
 Tensor indices_on(torch::Device device, const Tensor& indices) {
   return device.is_cuda() ? indices.pin_memory().to(device, /*non_blocking=*/true) : indices.to(device);
@@ -72,6 +75,7 @@ Batch TrainingSource::batch(int64_t index) const {
   }
   const Tensor rows = parts.size() == 1 ? parts.front() : torch::cat(parts);
   Batch batch{x_.index_select(/*dim=*/0, rows), y_.defined() ? y_.index_select(/*dim=*/0, rows) : Tensor()};
+  if (kind_ == DataKind::pairs) return pair_batch(batch);
   if (binarize_ == Binarize::dynamic) {
     Rng rng = Rng::for_batch(seed_, Purpose::data_noise, static_cast<uint64_t>(index), /*shard=*/0, x_.device());
     batch.x = draw_bits(batch.x, rng);
@@ -109,7 +113,8 @@ EvaluationSource::EvaluationSource(const Dataset& dataset, Split split, int64_t 
 Batch EvaluationSource::batch(int64_t index) const {
   const int64_t first = first_row(index), count = std::min(batch_size_, examples_ - first);
   if (kind_ != DataKind::tokens) {
-    return {x_.narrow(/*dim=*/0, first, count), y_.defined() ? y_.narrow(/*dim=*/0, first, count) : Tensor()};
+    const Batch batch{x_.narrow(/*dim=*/0, first, count), y_.defined() ? y_.narrow(/*dim=*/0, first, count) : Tensor()};
+    return kind_ == DataKind::pairs ? pair_batch(batch) : batch;
   }
   // Window i: tokens i T ... i T + T - 1, each predicting the one after it.
   const Tensor span = x_.narrow(/*dim=*/0, first * context_, count * context_ + 1);

@@ -55,12 +55,6 @@ size_t end_of_share(std::string_view text, double share) {
   return at;
 }
 
-std::unique_ptr<Tokenizer> learn_byte_pairs(std::string_view text, const BytePairTokens& config) {
-  PieceCounts counts;
-  count_pieces(text, counts);
-  return make_byte_pair_pipeline(train_byte_pairs(counts, config.vocab_size, config.min_frequency, {}), {});
-}
-
 struct TokenSplits {
   std::unique_ptr<Tokenizer> tokenizer;
   Tensor train, validation;
@@ -87,7 +81,7 @@ TokenSplits tokenize(std::string_view text, const TokensConfig& tokens, double s
   const auto* learned = std::get_if<BytePairTokens>(&tokens);
   TokenSplits splits;
   splits.tokenizer =
-      learned ? learn_byte_pairs(train, *learned) : open_tokenizer(std::get<TokenizerTokens>(tokens).path);
+      learned ? learn_byte_pairs({&train, 1}, *learned) : open_tokenizer(std::get<TokenizerTokens>(tokens).path);
   splits.train = splits.tokenizer->encode(train).to(torch::kInt);
   splits.validation = splits.tokenizer->encode(validation).to(torch::kInt);
   return splits;
@@ -171,6 +165,12 @@ std::string strip_references(std::string_view printed) {
     printed.remove_prefix(std::min(end + 1, printed.size()));
   }
   return text;
+}
+
+std::unique_ptr<Tokenizer> learn_byte_pairs(std::span<const std::string_view> texts, const BytePairTokens& config) {
+  PieceCounts counts;
+  for (const std::string_view text : texts) count_pieces(text, counts);
+  return make_byte_pair_pipeline(train_byte_pairs(counts, config.vocab_size, config.min_frequency, {}), {});
 }
 
 Dataset make_text_dataset(const std::string& name, std::string_view text, const TokensConfig& tokens, double validation,

@@ -1,11 +1,14 @@
 #pragma once
 // Text from files: the training part first, the last part for validation.
 
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
 
 #include "data/dataset.h"
+#include "data/tokenizers/tokenizer.h"
 
 namespace genzoo {
 
@@ -67,6 +70,9 @@ Dataset stand_in(const TinyShakespeareConfig& config);
 /// The text of the verses that the program `bible` prints, "Ge1:1 In the beginning ...", a line each, without the
 /// references. Throws RunError when a line has none.
 std::string strip_references(std::string_view printed);
+
+/// Learns byte pairs from texts; a pair of tokens is never merged across two of them.
+std::unique_ptr<Tokenizer> learn_byte_pairs(std::span<const std::string_view> texts, const BytePairTokens& config);
 
 /// The data set of a text: its tokens as uint8 where they are at most 256 characters or bytes, else int32, the last
 /// `validation` share split off (as nanoGPT does: the training part is the first floor(L (1 - validation)) of L
