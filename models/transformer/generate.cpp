@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
-#include "models/transformer/decoding.h"
+#include "models/decoding.h"
 #include "models/transformer/window.h"
 
 namespace genzoo {

@@ -9,7 +9,7 @@
 #include <numbers>
 
 #include "core/error.h"
-#include "models/transformer/decoding.h"
+#include "models/decoding.h"
 
 namespace genzoo {
 namespace {

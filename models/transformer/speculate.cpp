@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "models/transformer/decoding.h"
+#include "models/decoding.h"
 #include "models/transformer/window.h"
 
 namespace genzoo {

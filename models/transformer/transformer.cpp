@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "models/decoding.h"
 #include "models/fused_cross_entropy.h"
-#include "models/transformer/decoding.h"
 
 namespace genzoo {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "models/transformer/decoding.h"
+#include "models/decoding.h"
 #include "models/transformer/transformer.h"
 #include "tests/support.h"
 #include "tests/trainers/tiny_experiment.h"

@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "models/transformer/decoding.h"
+#include "models/decoding.h"
 #include "tests/models/small_transformer.h"
 #include "tests/support.h"
 

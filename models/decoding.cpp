@@ -1,4 +1,4 @@
-#include "models/transformer/decoding.h"
+#include "models/decoding.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
