@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "models/decoding.h"
+#include "models/text_monitors.h"
 #include "models/transformer/window.h"
 
 namespace genzoo {
@@ -43,6 +44,13 @@ Tensor TransformerImpl::generate(const Tensor& prompt, const GenerateOptions& op
         .copy_(options.greedy ? next.argmax(/*dim=*/1) : rng.categorical(next_token_probabilities(next, options)));
   }
   return tokens;
+}
+
+std::vector<Monitor> TransformerImpl::monitors(const Batch& batch, Rng& rng) {
+  const EvalMode evaluating(*this);
+  return text_monitors({[&](const Tensor& x) { return forward(x); },
+                        [&](const Tensor& prompt, const GenerateOptions& o) { return generate(prompt, o, rng); }},
+                       vocabulary_, batch);
 }
 
 }  // namespace genzoo

@@ -110,7 +110,7 @@ class TransformerImpl final : public torch::nn::Module {
 
   void train(bool on = true) override;
 
-  /// Whether its text repeats itself, and how sure it is of the next token. (models/transformer/monitors.cpp)
+  /// Whether its text repeats itself, and how sure it is of the next token: models/text_monitors.h.
   std::vector<Monitor> monitors(const Batch& batch, Rng& rng);
 
  private:

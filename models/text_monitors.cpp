@@ -1,5 +1,4 @@
-// Whether a language model's text degenerates: it repeats itself (Holtzman et al., 2020; Welleck et al., 2020), or its
-// next-token distribution is far surer than it may be.
+#include "models/text_monitors.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -7,8 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
-
-#include "models/transformer/transformer.h"
 
 namespace genzoo {
 namespace {
@@ -46,21 +43,20 @@ bool too_sure(double entropy, double surprise, double most) {
 
 }  // namespace
 
-std::vector<Monitor> TransformerImpl::monitors(const Batch& batch, Rng& rng) {
-  const EvalMode evaluating(*this);
-  const double most = std::log(static_cast<double>(vocabulary_));
+std::vector<Monitor> text_monitors(const WatchedText& model, int64_t vocabulary, const Batch& batch) {
+  const double most = std::log(static_cast<double>(vocabulary));
   double entropy = 0, surprise = 0;  // means over the tokens
-  const int64_t at_once = std::max<int64_t>(1, kMostLogits / (batch.x.size(1) * vocabulary_));
+  const int64_t at_once = std::max<int64_t>(1, kMostLogits / (batch.x.size(1) * vocabulary));
   for (int64_t first = 0; first < batch.size(); first += at_once) {
     const int64_t count = std::min(at_once, batch.size() - first);
-    const Tensor log_p = forward(batch.x.narrow(0, first, count)).log_softmax(/*dim=*/2);
+    const Tensor log_p = model.logits(batch.x.narrow(0, first, count)).log_softmax(/*dim=*/2);
     const Tensor y = batch.y.narrow(0, first, count).unsqueeze(2);
     const double share = static_cast<double>(count) / static_cast<double>(batch.size());
     entropy -= share * (log_p.exp() * log_p).sum(/*dim=*/2).mean().item<double>();
     surprise -= share * log_p.gather(/*dim=*/2, y).mean().item<double>();
   }
   std::vector<Monitor> found;
-  if (vocabulary_ > 1) {
+  if (vocabulary > 1) {
     found.push_back(
         {.name = "entropy",
          .value = entropy / most,
@@ -71,7 +67,7 @@ std::vector<Monitor> TransformerImpl::monitors(const Batch& batch, Rng& rng) {
                                       "data cost it {:.2g}; it has probably learned its training text by heart",
                                       entropy, surprise),
          .n = batch.x.numel(),
-         .detail = fmt::format("mean entropy of the next token's distribution, over log {}", vocabulary_)});
+         .detail = fmt::format("mean entropy of the next token's distribution, over log {}", vocabulary)});
   }
   const int64_t length = std::min(batch.x.size(1), kLongest);
   if (length < kGram) return found;
@@ -79,7 +75,7 @@ std::vector<Monitor> TransformerImpl::monitors(const Batch& batch, Rng& rng) {
   // As many texts as there are windows, each from its window's first token.
   GenerateOptions options;
   options.tokens = length - 1;
-  const Tensor written = generate(batch.x.narrow(/*dim=*/1, 0, 1), options, rng);
+  const Tensor written = model.generate(batch.x.narrow(/*dim=*/1, 0, 1), options);
   const double repeated = repetition(written), by_data = repetition(batch.x.narrow(/*dim=*/1, 0, length));
   const int64_t n = written.numel();
   found.push_back(
