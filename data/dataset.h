@@ -41,7 +41,7 @@ struct DataSpec {
                                ///< discrete vectors; 0: vectors of real numbers
   int64_t classes = 0;         ///< labels are 0 ... classes - 1; 0: unlabelled
   int64_t vocabulary = 0;      ///< tokens are 0 ... vocabulary - 1
-  int64_t end_token = -1;  ///< pairs: stands behind every text, fills up shorter ones; no tokenizer makes it. -1: none
+  int64_t end_token = -1;  ///< ends a text; of pairs it also fills up shorter ones, and no tokenizer makes it. -1: none
   std::string token_unit;  ///< tokens, pairs: "char", "byte" or "token": what a likelihood is counted in
   std::string tokenizer;   ///< tokens, pairs: Tokenizer::to_json() as text
 

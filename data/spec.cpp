@@ -101,7 +101,7 @@ DataSpec DataSpec::from_json(const Json& json) {
   spec.classes = size_value(member(json, "classes"), "classes", 0, kLargestSize);
   spec.vocabulary =
       size_value(member(json, "vocabulary"), "vocabulary", tokens ? 1 : 0, tokens ? kLargestVocabulary : 0);
-  if (spec.kind == DataKind::pairs) {
+  if (spec.kind == DataKind::pairs || (tokens && json.contains("end_token"))) {
     spec.end_token = size_value(member(json, "end_token"), "end_token", 0, spec.vocabulary - 1);
   }
   spec.token_unit = text_member(json, "token_unit");

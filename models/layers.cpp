@@ -3,6 +3,7 @@
 #include <torch/utils.h>
 
 #include <cmath>
+#include <stdexcept>
 
 #include "core/error.h"
 #include "models/fused_batch_norm.h"
@@ -41,7 +42,30 @@ LinearImpl::LinearImpl(const Tensor& weight_, const Tensor& bias_) : weight(regi
 }
 
 Tensor LinearImpl::activated(const Tensor& x, Activation activation, Result result) {
-  return fused_linear(x, weight, bias, activation, result);
+  if (!lora_a.defined()) return fused_linear(x, weight, bias, activation, result);
+  const Tensor z = fused_linear(x, weight, bias, Activation::none, result);
+  const Tensor update = fused_linear(fused_linear(x, lora_a, {}), lora_b * lora_scale_, {}, Activation::none, result);
+  switch (activation) {
+    case Activation::none:
+      return z + update;
+    case Activation::relu:
+      return at::relu(z + update);
+    case Activation::gelu:
+      return at::gelu(z + update, "tanh");
+  }
+  throw std::logic_error("models/layers: unknown activation");
+}
+
+void LinearImpl::adapt(int64_t rank, double scale, Rng& init) {
+  lora_a = register_parameter("lora_a", uniform_fan_in({rank, weight.size(1)}, weight.size(1), init).to(weight));
+  lora_b = register_parameter("lora_b", at::zeros({weight.size(0), rank}, weight.options().requires_grad(false)));
+  lora_scale_ = scale;
+  weight.set_requires_grad(false);
+  if (bias.defined()) bias.set_requires_grad(false);
+}
+
+Tensor LinearImpl::adapted_weight() const {
+  return lora_a.defined() ? at::addmm(weight, lora_b, lora_a, /*beta=*/1, lora_scale_) : weight;
 }
 
 Tensor Leaky::applied_in_place(const Tensor& z) const {

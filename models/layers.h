@@ -17,6 +17,9 @@
 namespace genzoo {
 
 /// y = x W^T + b over the last dimension: (..., in) -> (..., out).
+///
+/// Adapted, W is W_0 + scale B A, of which A and B alone learn: a low-rank update (LoRA). Hu et al. (2022),
+/// https://arxiv.org/abs/2106.09685, eq. (3).
 class LinearImpl final : public torch::nn::Module {
  public:
   /// forward() ends with the activation.
@@ -26,11 +29,18 @@ class LinearImpl final : public torch::nn::Module {
   Tensor forward(const Tensor& x) { return activated(x, activation_); }
   Tensor activated(const Tensor& x, Activation activation, Result result = Result::as_products);  ///< activation(y)
 
-  Tensor weight;  ///< (out, in)
-  Tensor bias;    ///< (out), or undefined
+  /// Adds an update of a rank, which is zero at first: A is drawn uniformly in +-1 / sqrt(in), B is zero. Weight and
+  /// bias do not learn from now on.
+  void adapt(int64_t rank, double scale, Rng& init);
+  Tensor adapted_weight() const;  ///< (out, in): W
+
+  Tensor weight;          ///< (out, in): W_0
+  Tensor bias;            ///< (out), or undefined
+  Tensor lora_a, lora_b;  ///< A (rank, in) and B (out, rank), or undefined
 
  private:
   Activation activation_ = Activation::none;
+  double lora_scale_ = 0.0;
 };
 TORCH_MODULE(Linear);
 

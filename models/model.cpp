@@ -11,6 +11,8 @@ std::vector<std::string> Abilities::names() const {
   if (log_prob && likelihood.kind) names.push_back(std::string("log_prob (") + claimed(*likelihood.kind) + ")");
   if (token_log_prob) names.emplace_back("token_log_prob (exact)");
   if (generate) names.emplace_back("generate");
+  if (next_token_logits) names.emplace_back("inspect");
+  if (fill) names.emplace_back("fill");
   if (pair_logits) names.emplace_back("pair_log_prob (exact)");
   if (translate) names.emplace_back("translate");
   if (encode) names.emplace_back("encode");

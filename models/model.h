@@ -148,8 +148,25 @@ template <class M> concept HasTokenLogProb = requires(M& m, const Tensor& x, con
   { m.token_log_prob(x, y) } -> std::same_as<Tensor>;                 // (B, T), nats
   { m.context() } -> std::same_as<int64_t>; };
 
+/// The distribution of every next token: x (1, T) -> logits (T, V), of the token after each. And the vectors that stand
+/// for tokens: (V, C).
+template <class M> concept HasNextTokenLogits = requires(M& m, const Tensor& x) {
+  { m.next_token_logits(x) } -> std::same_as<Tensor>;
+  { m.token_vectors() } -> std::same_as<Tensor>; };
+
+/// What it attends to: x (1, T) -> weights (layers, heads, T, T), of query t in row t. And its text with a head switched
+/// off: log p(y_t | x_<=t) (B, T), as in HasTokenLogProb.
+template <class M> concept HasAttentionMaps = requires(M& m, const Tensor& x, const Tensor& y, int64_t layer, int64_t head) {
+  { m.attention_maps(x) } -> std::same_as<Tensor>;
+  { m.token_log_prob_without(x, y, layer, head) } -> std::same_as<Tensor>; };
+
 template <class M> concept HasGenerate = requires(M& m, const Tensor& prompt, const GenerateOptions& o, Rng& rng) {
   { m.generate(prompt, o, rng) } -> std::same_as<Tensor>; };          // prompt (B, P) -> (B, P + tokens)
+
+/// Fills in what is masked: x (B, T) int64, mask_token() where a token is wanted -> (B, T), the likeliest there, or drawn.
+template <class M> concept HasFill = requires(M& m, const Tensor& x, const GenerateOptions& o, Rng& rng) {
+  { m.fill(x, o, rng) } -> std::same_as<Tensor>;
+  { m.mask_token() } -> std::same_as<int64_t>; };
 
 /// p(target | source), token by token; both as in Batch.
 template <class M> concept HasPairLogits = requires(M& m, const Tensor& x, const Tensor& y) {
@@ -201,9 +218,16 @@ struct Abilities {
   std::function<Tensor(const Tensor& x, int64_t k, Rng&)> log_prob;  ///< (B), nats
   LikelihoodClaim likelihood;  ///< without a kind: log_prob is empty and detail says why
   std::function<Tensor(const Tensor& x, const Tensor& y)> token_log_prob;  ///< (B, T), nats
-  int64_t context = 0;  ///< tokens a language model sees; 0: not a language model
+  int64_t context = 0;                                       ///< tokens a language model sees; 0: not a language model
+  std::function<Tensor(const Tensor& x)> next_token_logits;  ///< (T, V)
+  std::function<Tensor()> token_vectors;                     ///< (V, C); there when next_token_logits is
+  std::function<Tensor(const Tensor& x)> attention_maps;     ///< (layers, heads, T, T)
+  /// (B, T), nats; there when attention_maps is
+  std::function<Tensor(const Tensor& x, const Tensor& y, int64_t layer, int64_t head)> token_log_prob_without;
   std::function<Tensor(const Tensor& prompt, const GenerateOptions&, Rng&)> generate;
-  std::function<Tensor(const Tensor& x, const Tensor& y)> pair_logits;  ///< (B, T, V)
+  std::function<Tensor(const Tensor& x, const GenerateOptions&, Rng&)> fill;  ///< (B, T)
+  int64_t mask_token = -1;                                                    ///< there when fill is
+  std::function<Tensor(const Tensor& x, const Tensor& y)> pair_logits;        ///< (B, T, V)
   std::function<Tensor(const Tensor& x, const TranslateOptions&, Rng&)> translate;
   std::function<Terms(const Tensor& text)> fit;
   std::function<void(const std::map<std::string, Tensor>& state)> make_room;  ///< there when fit is
@@ -247,10 +271,24 @@ Abilities abilities_of(const std::shared_ptr<M>& m) {
   }
   if constexpr (HasTokenLogProb<M>) {
     a.token_log_prob = [m](const Tensor& x, const Tensor& y) { return m->token_log_prob(x, y); };
-    a.context = m->context();
+  }
+  if constexpr (requires { m->context(); }) a.context = m->context();
+  if constexpr (HasNextTokenLogits<M>) {
+    a.next_token_logits = [m](const Tensor& x) { return m->next_token_logits(x); };
+    a.token_vectors = [m] { return m->token_vectors(); };
+  }
+  if constexpr (HasAttentionMaps<M>) {
+    a.attention_maps = [m](const Tensor& x) { return m->attention_maps(x); };
+    a.token_log_prob_without = [m](const Tensor& x, const Tensor& y, int64_t layer, int64_t head) {
+      return m->token_log_prob_without(x, y, layer, head);
+    };
   }
   if constexpr (HasGenerate<M>) {
     a.generate = [m](const Tensor& prompt, const GenerateOptions& o, Rng& rng) { return m->generate(prompt, o, rng); };
+  }
+  if constexpr (HasFill<M>) {
+    a.fill = [m](const Tensor& x, const GenerateOptions& o, Rng& rng) { return m->fill(x, o, rng); };
+    a.mask_token = m->mask_token();
   }
   if constexpr (HasPairLogits<M>) {
     a.pair_logits = [m](const Tensor& x, const Tensor& y) { return m->pair_logits(x, y); };

@@ -118,8 +118,8 @@ class FusedCausalAttention final : public torch::autograd::Function<FusedCausalA
     const Attention a{saved[0], saved[1], saved[2], saved[3], saved[4]};
     if (!at::GradMode::is_enabled()) return {compute_backward(a, gradients[0].contiguous()), {}, {}, {}};
     // LibTorch's attention has no gradients of gradients, but its operators have.
-    const Heads heads = heads_of(a.qkv, a.heads(), {{}, a.cos, a.sin});
-    const Tensor y = attend_by_steps(heads.q, heads.k, heads.v, /*causal=*/true, /*dropout=*/{});
+    const Heads heads = heads_of(a.qkv, a.heads(), {.cos = a.cos, .sin = a.sin});
+    const Tensor y = attend_by_steps(heads.q, heads.k, heads.v, /*sight=*/{}, /*dropout=*/{});
     variable_list all = gradients_with_graph({y.transpose(1, 2).reshape(a.y.sizes())}, {gradients[0]}, {a.qkv});
     all.resize(4);
     return all;
@@ -144,7 +144,7 @@ bool fits_kernels(const Tensor& qkv, int64_t n_head, const PositionTable& positi
 
 Tensor plain_causal_attention(const Tensor& qkv, int64_t n_head, const PositionTable& positions) {
   const Heads heads = heads_of(qkv, n_head, positions);
-  const Tensor y = attend(heads.q, heads.k, heads.v, /*causal=*/true, /*dropout=*/{});
+  const Tensor y = attend(heads.q, heads.k, heads.v, /*sight=*/{}, /*dropout=*/{});
   return y.transpose(1, 2).flatten(/*start_dim=*/2);
 }
 

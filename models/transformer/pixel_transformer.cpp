@@ -44,7 +44,7 @@ PixelTransformerImpl::PixelTransformerImpl(const PixelTransformerConfig& c, cons
       channel_embedding_(data.shape[0] > 1 ? register_module("channel_embedding",
                                                              Embedding(data.shape[0], c.n_embd, kGPT2InitStd, init))
                                            : Embedding(nullptr)),
-      blocks_(*this, {c.n_layer, c.n_head, c.n_embd, /*bias=*/true, c.recompute}, init),
+      blocks_(*this, {.n_layer = c.n_layer, .n_head = c.n_head, .n_embd = c.n_embd, .recompute = c.recompute}, init),
       head_(register_module("head", gpt2_linear(c.n_embd, data.levels, /*with_bias=*/true, kGPT2InitStd, init))) {}
 
 Tensor PixelTransformerImpl::values(const Tensor& x) const {
@@ -59,7 +59,7 @@ Tensor PixelTransformerImpl::images(const Tensor& values) const {
 PositionTable PixelTransformerImpl::position_table() const {
   Tensor added = row_embedding_->weight.unsqueeze(1) + column_embedding_->weight;   // (H, W, C)
   if (channel_embedding_) added = added.unsqueeze(2) + channel_embedding_->weight;  // (H, W, K, C)
-  return {added.view({data_.dims(), config_.n_embd}), {}, {}};
+  return {.added = added.view({data_.dims(), config_.n_embd})};
 }
 
 Tensor PixelTransformerImpl::logits(const Tensor& values, const Dropout& dropout) {
@@ -102,7 +102,7 @@ void PixelTransformerImpl::draw(const Tensor& u, double temperature, const Posit
   for (int64_t t = 0; t < D; ++t) {
     const PositionTable position = positions.slice(t, 1);
     const Tensor token = token_embedding_->forward(last) + position.added;
-    const Tensor h = blocks_.forward(token, position, /*dropout=*/{}, &caches);
+    const Tensor h = blocks_.forward(token, position, /*dropout=*/{}, {.caches = &caches});
     const Tensor logits = at_least_float32(head_->forward(h.select(/*dim=*/1, 0)));  // (n, V)
     last = inverse_cdf(next_token_probabilities(logits, choice), u.narrow(/*dim=*/1, t, 1)).to(values.device());
     values.narrow(/*dim=*/1, t, 1).copy_(last);

@@ -30,7 +30,8 @@ Tensor residual(const Tensor& p, const Tensor& q) {
 
 }  // namespace
 
-TransformerImpl& TransformerImpl::require_draft(const Draft& draft) const {
+TransformerImpl& TransformerImpl::require_draft(const GenerateOptions& options) const {
+  const Draft& draft = options.draft;
   auto* model = draft.model->as<TransformerImpl>();
   if (!model) {
     throw UsageError(
@@ -41,6 +42,12 @@ TransformerImpl& TransformerImpl::require_draft(const Draft& draft) const {
         fmt::format("generate: the draft model knows {} tokens, this model {}; give a draft with the same tokenizer",
                     model->vocabulary_, vocabulary_));
   }
+  if (options.repetition_penalty != 1) {
+    throw UsageError(fmt::format(
+        "generate: repetition_penalty {} with a draft, whose proposals are judged without it; leave out one "
+        "of them",
+        options.repetition_penalty));
+  }
   if (draft.tokens < 1) {
     throw UsageError(
         fmt::format("generate: {} tokens of the draft at a time; the number must be at least 1, or leave "
@@ -50,8 +57,11 @@ TransformerImpl& TransformerImpl::require_draft(const Draft& draft) const {
   return *model;
 }
 
-void TransformerImpl::speculate(TransformerImpl& draft, const Tensor& tokens, int64_t P, const GenerateOptions& options,
-                                Rng& rng) {
+Tensor TransformerImpl::speculate(TransformerImpl& draft, const Tensor& prompt, const GenerateOptions& options,
+                                  Rng& rng) {
+  const int64_t P = prompt.size(1);
+  const Tensor tokens = at::empty({1, P + options.tokens}, prompt.options());
+  tokens.narrow(/*dim=*/1, 0, P).copy_(prompt);
   Window window(*this, 1, P, options), ahead(draft, 1, P, options);
   SpeculationCounts unwanted;
   SpeculationCounts& counts = options.draft.counts ? *options.draft.counts : unwanted;
@@ -73,11 +83,15 @@ void TransformerImpl::speculate(TransformerImpl& draft, const Tensor& tokens, in
     }
     const Tensor last = accepted < proposed ? residual(of(accepted), q[static_cast<size_t>(accepted)]) : of(accepted);
     tokens.select(/*dim=*/1, n + accepted).copy_(rng.categorical(last));
-    n += accepted + 1;
     counts.proposed += proposed;
     counts.accepted += accepted;
     counts.passes += 1;
+    for (const int64_t after = n + accepted + 1; n < after; ++n) {
+      if (options.goes_on && !options.goes_on(0, tokens[0][n].item<int64_t>()))
+        return tokens.narrow(/*dim=*/1, 0, n + 1);
+    }
   }
+  return tokens;
 }
 
 }  // namespace genzoo

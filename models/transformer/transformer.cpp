@@ -13,13 +13,24 @@ namespace genzoo {
 namespace {
 
 int64_t require_vocabulary(const DataSpec& data) {
-  if (data.kind != DataKind::tokens || data.vocabulary < 1) {
+  if (!data.has_tokens() || data.vocabulary < 1) {
     throw UsageError(fmt::format(
         "models/transformer: {} has {}; a language model wants text, such as king_james, "
         "tiny_shakespeare or text{}",
         data.dataset, data.describe(), data.kind == DataKind::images ? "; for images take pixel_transformer" : ""));
   }
   return data.vocabulary;
+}
+
+/// The longest target of pairs; 0 for a text.
+int64_t require_fit(const TransformerConfig& config, const DataSpec& data) {
+  if (data.kind != DataKind::pairs) return 0;
+  const int64_t together = data.shape[0] + data.shape[1] - 1;
+  if (together <= config.block_size) return data.shape[1];
+  throw UsageError(fmt::format(
+      "models/transformer: block_size {}; source and target of {} ({}) have up to {} tokens together; take at least as "
+      "many",
+      config.block_size, data.dataset, data.describe(), together));
 }
 
 /// Rows of the embedding.
@@ -36,12 +47,14 @@ TransformerImpl::TransformerImpl(const TransformerConfig& config, const DataSpec
     : config_(config),
       vocabulary_(require_vocabulary(data)),
       rows_(require_rows(config, data)),
+      end_token_(data.end_token),
+      longest_target_(require_fit(config, data)),
       token_embedding_(register_module("token_embedding", Embedding(rows_, config.n_embd, kGPT2InitStd, init))),
       position_embedding_(
-          config.positions == Positions::learned
+          std::holds_alternative<LearnedPositions>(config.positions)
               ? register_module("position_embedding", Embedding(config.block_size, config.n_embd, kGPT2InitStd, init))
               : Embedding(nullptr)),
-      blocks_(*this, {config.n_layer, config.n_head, config.n_embd, config.bias, config.recompute}, init) {
+      blocks_(*this, config.blocks(), init) {
   if (!config.tie_weights) {
     head_ = register_module("head", gpt2_linear(config.n_embd, rows_, /*with_bias=*/false, kGPT2InitStd, init));
   }
@@ -49,27 +62,38 @@ TransformerImpl::TransformerImpl(const TransformerConfig& config, const DataSpec
 
 PositionTable TransformerImpl::position_table(int64_t count) const {
   const auto options = token_embedding_->weight.options().requires_grad(false);
-  switch (config_.positions) {
-    case Positions::learned:
-      return {position_embedding_->weight.narrow(/*dim=*/0, 0, count), {}, {}};
-    case Positions::sinusoidal:
-      return {sinusoidal_positions(count, config_.n_embd, options), {}, {}};
-    case Positions::rotary: {
-      // Angles in bfloat16 would put distant tokens in the same place.
-      const auto dtype = options.dtype() == torch::kDouble ? torch::kDouble : torch::kFloat;
-      return rotary_positions(count, config_.n_embd / config_.n_head, options.dtype(dtype));
+  // Angles in bfloat16 would put distant tokens in the same place.
+  const auto exact = options.dtype(options.dtype() == torch::kDouble ? torch::kDouble : torch::kFloat);
+  struct Make {
+    const TransformerImpl& model;
+    int64_t count;
+    const torch::TensorOptions &options, &exact;
+
+    PositionTable operator()(const LearnedPositions&) const {
+      return {.added = model.position_embedding_->weight.narrow(/*dim=*/0, 0, count)};
     }
-  }
-  throw std::logic_error("models/transformer: unknown kind of positions");
+    PositionTable operator()(const SinusoidalPositions&) const {
+      return {.added = sinusoidal_positions(count, model.config_.n_embd, options)};
+    }
+    PositionTable operator()(const RotaryPositions& rotary) const {
+      return rotary_positions(count, model.config_.n_embd / model.config_.n_head, exact, rotary);
+    }
+    PositionTable operator()(const AlibiPositions& alibi) const {
+      return alibi_positions(model.config_.n_head, exact, alibi);
+    }
+  };
+  return std::visit(Make{*this, count, options, exact}, config_.positions);
 }
 
 Tensor TransformerImpl::hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout,
-                               std::vector<LayerCache>* caches, const ReducedWeights* reduced) {
+                               const StackAids& aids) {
   Tensor h = token_embedding_->forward(x);  // (B, T, C)
   // Fixed positions have entries of size 1; embeddings are scaled to it. Vaswani et al. (2017), section 3.4.
-  if (config_.positions == Positions::sinusoidal) h = h * std::sqrt(static_cast<double>(config_.n_embd));
+  if (std::holds_alternative<SinusoidalPositions>(config_.positions)) {
+    h = h * std::sqrt(static_cast<double>(config_.n_embd));
+  }
   if (positions.added.defined()) h = h + positions.added;
-  return blocks_.forward(dropout(h), positions, dropout, caches, reduced ? &reduced->blocks : nullptr);
+  return blocks_.forward(dropout(h), positions, dropout, aids);
 }
 
 Tensor TransformerImpl::logits(const Tensor& h, const ReducedWeights* reduced) {
@@ -77,18 +101,22 @@ Tensor TransformerImpl::logits(const Tensor& h, const ReducedWeights* reduced) {
   return at_least_float32(fused_linear(h, output_weight(), /*bias=*/{}, Activation::none, Result::float32));
 }
 
+void TransformerImpl::require_context(int64_t tokens) const {
+  if (tokens <= context()) return;
+  throw UsageError(
+      fmt::format("models/transformer: {} tokens; the model sees at most {} (block_size)", tokens, context()));
+}
+
 Tensor TransformerImpl::forward(const Tensor& x, WeightType weight_type) {
-  const int64_t T = x.size(1);
-  if (T > context()) {
-    throw UsageError(
-        fmt::format("models/transformer: {} tokens; the model sees at most {} (block_size)", T, context()));
-  }
+  require_context(x.size(1));
   const auto reduced = reduced_weights(weight_type);
-  return logits(hidden(x, position_table(T), /*dropout=*/{}, /*caches=*/nullptr, reduced.get()), reduced.get());
+  const StackAids aids{.reduced = reduced ? &reduced->blocks : nullptr};
+  return logits(hidden(x, position_table(x.size(1)), /*dropout=*/{}, aids), reduced.get());
 }
 
 Loss TransformerImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
   const Dropout dropout{config_.dropout, is_training() ? &rng : nullptr};
+  if (longest_target_ > 0) return pair_loss(batch, dropout);
   const Tensor h = hidden(batch.x, position_table(batch.x.size(1)), dropout);
   return {linear_cross_entropy(h, output_weight(), batch.y), {}};
 }
@@ -105,6 +133,7 @@ Tensor TransformerImpl::log_prob(const Tensor& x, int64_t /*k*/, Rng& /*rng*/) {
 }
 
 LikelihoodClaim TransformerImpl::likelihood() const {
+  if (longest_target_ > 0) return {std::nullopt, "its likelihood is of targets given their sources"};
   return {LikelihoodKind::exact, "every token but the first, each given those before it"};
 }
 

@@ -3,9 +3,16 @@
 //
 //   log p(x_2 ... x_T | x_1) = sum over t of log p(x_{t+1} | x_1 ... x_t).
 //
-// Architecture and initialization are those of GPT-2: Radford et al., Language Models are Unsupervised Multitask
-// Learners, 2019, section 2.3 (layer normalization before each sub-block and after the last one, GELU, tied
-// embeddings), after Vaswani et al., Attention Is All You Need, 2017, https://arxiv.org/abs/1706.03762.
+// Architecture and initialization are by default those of GPT-2: Radford et al., Language Models are Unsupervised
+// Multitask Learners, 2019, section 2.3 (layer normalization before each sub-block and after the last one, GELU, tied
+// embeddings), after Vaswani et al., Attention Is All You Need, 2017, https://arxiv.org/abs/1706.03762. Settings make
+// of it the others of its kind:
+//
+//            positions  norm        mlp        residual  bias  tied  after
+//   GPT-2    learned    layer_norm  gelu_tanh  serial    yes   yes   Radford et al., 2019
+//   LLaMA    rotary     rms_norm    swiglu     serial    no    no    Touvron et al., 2023, arXiv:2302.13971
+//   GPT-NeoX rotary     layer_norm  gelu       parallel  yes   no    Black et al., 2022, arXiv:2204.06745
+//   MPT      alibi      layer_norm  gelu       serial    no    yes   MosaicML, 2023
 //
 // Legend: B batch, T tokens, V rows of the embedding (the vocabulary, or more), C channels (n_embd).
 
@@ -20,6 +27,7 @@
 #include "core/config.h"
 #include "core/random.h"
 #include "data/dataset.h"
+#include "models/huggingface.h"
 #include "models/layers.h"
 #include "models/model.h"
 #include "models/transformer/block.h"
@@ -36,34 +44,20 @@ struct TransformerConfig {
   int64_t block_size = 128;
   double dropout = 0.0;
   bool bias = true;
-  Positions positions = Positions::learned;
+  PositionsConfig positions = {};
+  int64_t n_kv_head = 0;
+  int64_t n_inner = 0;
+  Norm norm = Norm::layer_norm;
+  double norm_eps = 1e-5;
+  MLPKind mlp = MLPKind::gelu_tanh;
+  Residual residual = Residual::serial;
   bool tie_weights = true;
   int64_t vocab_size = 0;
   bool recompute = false;
 
-  void fields(Fields& f) {
-    f("n_layer", n_layer, "blocks of attention and MLP", positive);
-    f("n_head", n_head, "attention heads", positive);
-    f("n_embd", n_embd, "channels of the residual stream; a multiple of n_head", positive);
-    f("block_size", block_size, "context: tokens the model sees", positive);
-    f("dropout", dropout, "share of embeddings, attention weights and residual updates set to zero in training",
-      fraction);
-    f("bias", bias, "biases in linear layers and layer norms");
-    f("positions", positions, kPositionNames, "how the model knows the order of tokens");
-    f("tie_weights", tie_weights, "use the token embedding as the output layer's weights too");
-    f("vocab_size", vocab_size,
-      "rows of the token embedding, at least the data's vocabulary; 0: as many. Those beyond it stand for no token: "
-      "they "
-      "fill up a matrix to a round or a pre-trained size",
-      non_negative);
-    f("recompute", recompute, kRecomputeDoc);
-    const bool divisible = n_head > 0 && n_embd % n_head == 0;
-    f.require(divisible, "n_embd", "'n_embd' must be a multiple of 'n_head'");
-    f.require(positions != Positions::rotary || !divisible || (n_embd / n_head) % 2 == 0, "n_embd",
-              "'n_embd' / 'n_head' must be even with 'positions: rotary', which turns pairs of channels");
-    f.require(positions != Positions::sinusoidal || n_embd % 2 == 0, "n_embd",
-              "'n_embd' must be even with 'positions: sinusoidal', which has a sine and a cosine of each frequency");
-  }
+  void fields(Fields& f);  ///< models/transformer/config.cpp
+
+  BlockConfig blocks() const;
 };
 
 /// The language model. Only loss() in training mode applies dropout; everything else is the same in both modes.
@@ -72,8 +66,9 @@ class TransformerImpl final : public torch::nn::Module {
   using Config = TransformerConfig;
   static constexpr const char* kDoc = "decoder-only transformer language model, as GPT-2";
   static constexpr const char* kPaper = "Vaswani et al., 2017, arXiv:1706.03762; Radford et al., 2019";
+  static const HuggingFaceFormat kHuggingFace;  ///< models/transformer/huggingface.h
 
-  /// Throws UsageError if the data are not tokens.
+  /// Throws UsageError if the data are neither a text nor pairs of texts that fit into the context.
   TransformerImpl(const TransformerConfig& config, const DataSpec& data, Rng& init);
 
   /// Logits of the token after each: x (B, T) int64, T at most context() else UsageError -> (B, T, V), at least
@@ -83,12 +78,25 @@ class TransformerImpl final : public torch::nn::Module {
   /// Mean of -log p(y_t | x_1 ... x_t) over batch and positions, nats per token. batch.y: the next tokens (B, T).
   Loss loss(const Batch& batch, Rng& rng, int64_t step);
 
+  /// Of pairs: the source, its end, and the target as one text, which must fit into the context, else UsageError. The
+  /// loss is of the target's tokens alone, up to and with its end. (models/transformer/pairs.cpp)
+  Tensor pair_logits(const Tensor& x, const Tensor& y);
+  Tensor translate(const Tensor& x, const TranslateOptions& options, Rng& rng);
+
   /// log p(y_t | x_1 ... x_t): x, y (B, T) -> (B, T), nats.
   Tensor token_log_prob(const Tensor& x, const Tensor& y);
 
   /// log p(x_2 ... x_T | x_1), exact: x (B, T), T at most context() + 1 -> (B), nats. k and rng have no part in it.
   Tensor log_prob(const Tensor& x, int64_t k, Rng& rng);
   LikelihoodClaim likelihood() const;
+
+  /// What is to be seen inside, of a text of at most context() tokens. (models/transformer/inspect.cpp)
+  Tensor next_token_logits(const Tensor& x);  ///< (1, T) -> (T, vocabulary), at least float32
+  Tensor token_vectors();                     ///< (vocabulary, C)
+  Tensor attention_maps(const Tensor& x);     ///< (1, T) -> (n_layer, H, T, T)
+  /// token_log_prob with the output of one head set to zero.
+  Tensor token_log_prob_without(const Tensor& x, const Tensor& y, int64_t layer, int64_t head);
+
   int64_t context() const { return config_.block_size; }
 
   /// Continues the prompt (B, P) int64, P at least 1, by options.tokens tokens: (B, P + tokens). Row i is drawn from
@@ -104,8 +112,10 @@ class TransformerImpl final : public torch::nn::Module {
   /// is this model's text but for ties. Row by row. A draft sees windows of its own context.
   /// With options.weight_type other than float32, copies of the weights are made, and in evaluation mode kept until the
   /// weights change or training begins.
-  /// Throws UsageError: an empty prompt, tokens outside the vocabulary, options that cannot be, a draft that is no
-  /// transformer of text or has another vocabulary.
+  /// Prompts of unequal length are continued together while all fit into the context, else one after another; each
+  /// text is what it is alone.
+  /// Throws UsageError: an empty prompt, tokens outside the vocabulary, a draft together with a repetition penalty,
+  /// options that cannot be, a draft that is no transformer of text or has another vocabulary.
   Tensor generate(const Tensor& prompt, const GenerateOptions& options, Rng& rng);
 
   void train(bool on = true) override;
@@ -117,9 +127,10 @@ class TransformerImpl final : public torch::nn::Module {
   class Window;  // models/transformer/window.h
 
   PositionTable position_table(int64_t count) const;
-  /// Token x (B, T) to the final layer norm's output (B, T, C). `caches`: none, or one a layer.
-  Tensor hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout,
-                std::vector<LayerCache>* caches = nullptr, const ReducedWeights* reduced = nullptr);
+  Tensor pair_hidden(const Tensor& x, const Tensor& y, const Dropout& dropout);  ///< (B, T, C), of what expects y
+  Loss pair_loss(const Batch& batch, const Dropout& dropout);
+  /// Token x (B, T) to the final norm's output (B, T, C).
+  Tensor hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout, const StackAids& aids = {});
   /// (V, C), of the layer that gives the logits. Tied by use: one tensor under one name, which gradients reach from
   /// both ends. Press & Wolf (2017).
   const Tensor& output_weight() const { return head_ ? head_->weight : token_embedding_->weight; }
@@ -127,14 +138,19 @@ class TransformerImpl final : public torch::nn::Module {
   Tensor logits(const Tensor& h, const ReducedWeights* reduced = nullptr);
   /// nullptr for float32. (models/transformer/window.cpp)
   std::shared_ptr<const ReducedWeights> reduced_weights(WeightType type);
-  TransformerImpl& require_draft(const Draft& draft) const;
-  /// Fills tokens (1, P + options.tokens) from P on, with a draft. (models/transformer/speculate.cpp)
-  void speculate(TransformerImpl& draft, const Tensor& tokens, int64_t P, const GenerateOptions& options, Rng& rng);
-  void require_prompt(const Tensor& prompt) const;
+  TransformerImpl& require_draft(const GenerateOptions& options) const;
+  /// generate(), the prompts beginning at `begins` (B), undefined: all at 0.
+  Tensor generate_together(const Tensor& prompt, const Tensor& begins, const GenerateOptions& options, Rng& rng);
+  Tensor generate_each(const Tensor& prompt, const Tensor& begins, const GenerateOptions& options, Rng& rng);
+  /// generate() of one prompt (1, P) with a draft. (models/transformer/speculate.cpp)
+  Tensor speculate(TransformerImpl& draft, const Tensor& prompt, const GenerateOptions& options, Rng& rng);
+  void require_context(int64_t tokens) const;
 
   TransformerConfig config_;
-  int64_t vocabulary_;  ///< tokens of the data
-  int64_t rows_;        ///< V, of the embedding: vocabulary_ or more
+  int64_t vocabulary_;      ///< tokens of the data
+  int64_t rows_;            ///< V, of the embedding: vocabulary_ or more
+  int64_t end_token_;       ///< of pairs
+  int64_t longest_target_;  ///< of pairs: tokens, its end included; 0: the data are one text
   Embedding token_embedding_;
   Embedding position_embedding_;  ///< learned positions only
   BlockStack blocks_;
@@ -149,7 +165,9 @@ class TransformerImpl final : public torch::nn::Module {
 TORCH_MODULE(Transformer);
 
 static_assert(HasLoss<TransformerImpl> && HasTokenLogProb<TransformerImpl> && HasLogProb<TransformerImpl> &&
-              HasGenerate<TransformerImpl> && HasMonitors<TransformerImpl>);
+              HasGenerate<TransformerImpl> && HasMonitors<TransformerImpl> && HasNextTokenLogits<TransformerImpl> &&
+              HasAttentionMaps<TransformerImpl>);
+static_assert(HasPairLogits<TransformerImpl> && HasTranslate<TransformerImpl>);
 static_assert(!HasSample<TransformerImpl>, "a language model continues a text: it generates");
 static_assert(!HasEncode<TransformerImpl> && !HasDecode<TransformerImpl>, "a language model has no latent space");
 

@@ -5,15 +5,24 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
 
 namespace genzoo {
 
-TransformerImpl::Window::Window(TransformerImpl& model, int64_t batch, int64_t prompt, const GenerateOptions& options)
+TransformerImpl::Window::Window(TransformerImpl& model, int64_t batch, int64_t prompt, const GenerateOptions& options,
+                                Tensor begins)
     : model_(model),
       reduced_(model.reduced_weights(options.weight_type)),
-      positions_(model.position_table(model.context())),
-      caches_(options.cache ? model.blocks_.make_caches(batch, model.context()) : std::vector<LayerCache>{}),
-      begin_(std::max<int64_t>(0, prompt - model.context())) {}
+      begins_(std::move(begins)),
+      begin_(std::max<int64_t>(0, prompt - model.context())) {
+  if (begins_.defined() && prompt + options.tokens > model.context()) {
+    throw std::logic_error("models/transformer: texts of unequal length that do not fit into the context");
+  }
+  // A context can be far longer than what is asked for.
+  const int64_t most = std::min(model.context(), prompt + options.tokens);
+  positions_ = model.position_table(most);
+  if (options.cache) caches_ = model.blocks_.make_caches(batch, most);
+}
 
 void TransformerImpl::Window::move_to(int64_t n) {
   if (n - begin_ > model_.context()) {
@@ -34,8 +43,11 @@ Tensor TransformerImpl::Window::logits(const Tensor& tokens, int64_t n, int64_t 
   seen_ = std::min(seen_, n - 1 - begin_);
   for (LayerCache& cache : caches_) cache.length = seen_;
   const Tensor x = tokens.slice(/*dim=*/1, begin_ + seen_, n + proposed);
-  const Tensor h = model_.hidden(x, positions_.slice(seen_, x.size(1)), /*dropout=*/{},
-                                 caches_.empty() ? nullptr : &caches_, reduced_.get());
+  const PositionTable positions =
+      begins_.defined() ? positions_.slice(seen_, x.size(1), begins_) : positions_.slice(seen_, x.size(1));
+  const Tensor h = model_.hidden(
+      x, positions, /*dropout=*/{},
+      {.caches = caches_.empty() ? nullptr : &caches_, .reduced = reduced_ ? &reduced_->blocks : nullptr});
   if (!caches_.empty()) seen_ += x.size(1);
   // Of what stands for a token, and of the last positions only.
   const Tensor last = h.narrow(/*dim=*/1, x.size(1) - proposed - 1, proposed + 1).flatten(0, 1);

@@ -120,7 +120,7 @@ TEST_CASE("fused causal attention has gradients of gradients", "[models][fused][
     example.dy = example.dy.to(torch::kDouble);
     if (rotary) example.positions = rotary_positions(7, 4, torch::kDouble);
     const auto heads = heads_of(example.qkv, 2, example.positions);
-    const Tensor y = attend_by_steps(heads.q, heads.k, heads.v, /*causal=*/true, /*dropout=*/{});
+    const Tensor y = attend_by_steps(heads.q, heads.k, heads.v, /*sight=*/{}, /*dropout=*/{});
     CHECK(relative_error(got.to(torch::kDouble), penalty(y.transpose(1, 2).flatten(2))) < 1e-5);
   }
 }

@@ -1,7 +1,8 @@
 // Small transformers whose mistakes show.
 #pragma once
 
-#include <array>
+#include <string>
+#include <vector>
 
 #include "core/random.h"
 #include "models/transformer/transformer.h"
@@ -10,7 +11,6 @@
 namespace genzoo {
 
 inline constexpr int64_t kVocabulary = 11;
-inline constexpr std::array kPositionKinds = {Positions::learned, Positions::sinusoidal, Positions::rotary};
 
 inline DataSpec text_spec(int64_t vocabulary = kVocabulary) {
   DataSpec spec;
@@ -21,8 +21,44 @@ inline DataSpec text_spec(int64_t vocabulary = kVocabulary) {
   return spec;
 }
 
-inline TransformerConfig small_transformer(Positions positions = Positions::learned) {
-  return {.n_layer = 2, .n_head = 2, .n_embd = 16, .block_size = 8, .positions = positions};
+inline TransformerConfig small_transformer(PositionsConfig positions = LearnedPositions{}) {
+  TransformerConfig config{.n_layer = 2, .n_head = 2, .n_embd = 16, .block_size = 8};
+  config.positions = std::move(positions);
+  return config;
+}
+
+/// A transformer with a setting of its own, and what it is called.
+struct KindOfTransformer {
+  std::string name;
+  TransformerConfig config;
+};
+
+/// Each kind of positions, and the architectures that settings make.
+inline std::vector<KindOfTransformer> kinds_of_transformer() {
+  std::vector<KindOfTransformer> kinds = {{"learned", small_transformer()},
+                                          {"sinusoidal", small_transformer(SinusoidalPositions{})},
+                                          {"rotary", small_transformer(RotaryPositions{})},
+                                          {"alibi", small_transformer(AlibiPositions{})}};
+  TransformerConfig llama = small_transformer(RotaryPositions{});
+  llama.n_head = 4;
+  llama.n_kv_head = 2;
+  llama.n_inner = 24;
+  llama.norm = Norm::rms_norm;
+  llama.mlp = MLPKind::swiglu;
+  llama.bias = llama.tie_weights = false;
+  kinds.push_back({"llama", llama});
+  TransformerConfig neox = small_transformer(RotaryPositions{.share = 0.5});
+  neox.mlp = MLPKind::gelu;
+  neox.residual = Residual::parallel;
+  neox.tie_weights = false;
+  kinds.push_back({"neox", neox});
+  TransformerConfig mpt = small_transformer(AlibiPositions{});
+  mpt.n_embd = 24;
+  mpt.n_head = 3;
+  mpt.mlp = MLPKind::gelu;
+  mpt.bias = false;
+  kinds.push_back({"mpt", mpt});
+  return kinds;
 }
 
 /// A model in double with weights ten times those of a fresh one, so that attention is far from uniform and mistakes

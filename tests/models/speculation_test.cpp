@@ -13,7 +13,7 @@ namespace {
 
 /// A smaller model that agrees with sharp_model() no more than by chance.
 Transformer other_model(int64_t vocabulary = kVocabulary, int64_t context = 8) {
-  TransformerConfig config = small_transformer(Positions::rotary);
+  TransformerConfig config = small_transformer(RotaryPositions{});
   config.n_layer = 1;
   config.n_embd = 8;
   config.block_size = context;
@@ -91,16 +91,16 @@ TEST_CASE("text drawn with a draft has the distribution of the model alone", "[m
 }
 
 TEST_CASE("greedy text with a draft is the greedy text of the model alone", "[models][transformer][speculation]") {
-  for (const Positions kind : kPositionKinds) {
+  for (const auto& [name, kind] : kinds_of_transformer()) {
     for (const int64_t context : {8, 5, 1}) {
-      TransformerConfig config = small_transformer(kind);
+      TransformerConfig config = kind;
       config.block_size = context;
       Transformer model = sharp_model(config);
       for (const int64_t draft_context : {8, 3}) {
         Transformer draft = other_model(kVocabulary, draft_context);
         for (const int64_t prompt_size : {1, 6, 13}) {
           for (const int64_t ahead : {1, 4, 20}) {
-            CAPTURE(kPositionNames[static_cast<int>(kind)], context, draft_context, prompt_size, ahead);
+            CAPTURE(name, context, draft_context, prompt_size, ahead);
             const Tensor prompt = random_tokens({2, prompt_size});
             Rng rng = draws();
             GenerateOptions options{.tokens = 21, .greedy = true};
@@ -139,7 +139,7 @@ TEST_CASE("a text drawn with a draft depends on its own stream only", "[models][
 
 TEST_CASE("several tokens after cached ones see what they would in the whole text", "[models][transformer]") {
   Rng init = draws();
-  CausalSelfAttention attention(16, 2, true, 0.5, init);
+  SelfAttention attention({.n_embd = 16, .n_head = 2, .n_kv_head = 2}, 0.5, init);
   const torch::NoGradGuard no_grad;
   for (const auto type : {torch::kDouble, torch::kFloat}) {
     for (const bool reduced : {false, true}) {

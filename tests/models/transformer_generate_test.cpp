@@ -10,14 +10,14 @@ namespace genzoo {
 namespace {
 
 TEST_CASE("generation with cached keys and values equals generation without", "[models][transformer]") {
-  for (const Positions kind : kPositionKinds) {
+  for (const auto& [name, kind] : kinds_of_transformer()) {
     for (const int64_t context : {8, 5, 1}) {
-      TransformerConfig config = small_transformer(kind);
+      TransformerConfig config = kind;
       config.block_size = context;
       Transformer model = sharp_model(config);
       for (const int64_t prompt_size : {1, 6, 8, 13}) {
         for (const bool greedy : {false, true}) {
-          CAPTURE(kPositionNames[static_cast<int>(kind)], context, prompt_size, greedy);
+          CAPTURE(name, context, prompt_size, greedy);
           const Tensor prompt = random_tokens({3, prompt_size});
           Rng rng = draws(), same = draws();
           const Tensor cached = model->generate(prompt, {.tokens = 21, .greedy = greedy}, rng);
@@ -33,7 +33,7 @@ TEST_CASE("generation with cached keys and values equals generation without", "[
 
 TEST_CASE("logits over cached keys and values are those over the whole text", "[models][transformer]") {
   Rng init = draws();
-  CausalSelfAttention attention(16, 2, true, 0.5, init);
+  SelfAttention attention({.n_embd = 16, .n_head = 2, .n_kv_head = 2}, 0.5, init);
   attention->to(torch::kDouble);
   const torch::NoGradGuard no_grad;
   const Tensor x = init.normal({3, 8, 16}).to(torch::kDouble);
@@ -140,6 +140,98 @@ TEST_CASE("generation refuses what cannot be", "[models][transformer]") {
   CHECK_THROWS_AS(model->generate(prompt, {.top_p = 0}, rng), UsageError);
   CHECK_THROWS_AS(model->generate(prompt, {.tokens = -1}, rng), UsageError);
   CHECK(model->generate(prompt, {.tokens = 0}, rng).equal(prompt));
+}
+
+TEST_CASE("prompts of unequal length are continued as each is alone", "[models][transformer]") {
+  const std::vector<int64_t> lengths = {5, 2, 4};
+  for (const auto& [name, kind] : kinds_of_transformer()) {
+    TransformerConfig config = kind;
+    config.block_size = 12;
+    Transformer model = sharp_model(config);
+    const Tensor prompts = random_tokens({3, 5});
+    for (const int64_t tokens : {7, 20}) {  // within the context, and beyond it
+      for (const bool cache : {true, false}) {
+        CAPTURE(name, tokens, cache);
+        GenerateOptions options{.tokens = tokens, .prompt_lengths = lengths, .cache = cache};
+        Rng rng = Rng::for_rows(7, Purpose::sample, 0, 3);
+        const Tensor texts = model->generate(prompts, options, rng);
+        options.prompt_lengths.clear();
+        for (int64_t i = 0; i < 3; ++i) {
+          Rng one = Rng::for_rows(7, Purpose::sample, static_cast<uint64_t>(i), 1);
+          const int64_t begin = 5 - lengths[static_cast<size_t>(i)];
+          const Tensor alone = model->generate(prompts.narrow(0, i, 1).slice(1, begin), options, one);
+          CHECK(texts[i].slice(0, begin).equal(alone[0]));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("prompts of unequal length are continued together with weights in fewer bits", "[models][transformer]") {
+  TransformerConfig config = small_transformer(RotaryPositions{});
+  config.n_head = 4;
+  config.n_kv_head = 2;
+  Rng init = draws();
+  Transformer model(config, text_spec(), init);
+  model->eval();
+  const Tensor prompts = random_tokens({2, 3});
+  GenerateOptions options{.tokens = 5, .greedy = true, .prompt_lengths = {3, 1}, .weight_type = WeightType::bfloat16};
+  Rng rng = draws();
+  const Tensor texts = model->generate(prompts, options, rng);
+  options.prompt_lengths.clear();
+  CHECK(texts[0].equal(model->generate(prompts.narrow(0, 0, 1), options, rng)[0]));
+  CHECK(texts[1].slice(0, 2).equal(model->generate(prompts.narrow(0, 1, 1).slice(1, 2), options, rng)[0]));
+}
+
+TEST_CASE("a repetition penalty lowers the logits of what stands in the text", "[models][transformer]") {
+  const Tensor logits = torch::tensor({{2.0F, -2.0F, 1.0F, -1.0F}, {2.0F, -2.0F, 1.0F, -1.0F}});
+  const Tensor texts = torch::tensor({{3, 0, 0}, {3, 1, 1}});
+  CHECK(penalize_repetition(logits, texts, {}, 2)
+            .equal(torch::tensor({{1.0F, -2.0F, 1.0F, -2.0F}, {2.0F, -4.0F, 1.0F, -2.0F}})));
+  // What stands before a text is no part of it.
+  CHECK(penalize_repetition(logits, texts, torch::tensor({1, 3}), 2)
+            .equal(torch::tensor({{1.0F, -2.0F, 1.0F, -1.0F}, {2.0F, -2.0F, 1.0F, -1.0F}})));
+  CHECK(penalize_repetition(logits, texts, {}, 1).equal(logits));
+
+  Transformer model = sharp_model(small_transformer());
+  Rng rng = draws();
+  const Tensor never_twice = model->generate(
+      random_tokens({1, 1}), {.tokens = kVocabulary - 1, .greedy = true, .repetition_penalty = 1e9}, rng);
+  CHECK(std::get<0>(at::sort(never_twice[0])).equal(torch::arange(kVocabulary)));
+}
+
+TEST_CASE("a text ends when nobody wants it to go on", "[models][transformer]") {
+  Transformer model = sharp_model(small_transformer());
+  const Tensor prompt = random_tokens({2, 3});
+  Rng all_rng = Rng::for_rows(7, Purpose::sample, 0, 2), rng = Rng::for_rows(7, Purpose::sample, 0, 2);
+  const Tensor all = model->generate(prompt, {.tokens = 10}, all_rng);
+  std::vector<std::vector<int64_t>> told(2);
+  GenerateOptions options{.tokens = 10};
+  options.goes_on = [&](int64_t row, int64_t token) {
+    told[static_cast<size_t>(row)].push_back(token);
+    return told[static_cast<size_t>(row)].size() < (row == 0 ? 2U : 6U);
+  };
+  const Tensor texts = model->generate(prompt, options, rng);
+  REQUIRE(texts.sizes() == at::IntArrayRef({2, 9}));
+  CHECK(texts[1].equal(all[1].narrow(0, 0, 9)));
+  CHECK(texts[0].narrow(0, 0, 5).equal(all[0].narrow(0, 0, 5)));
+  CHECK(texts[0].slice(0, 5).eq(texts[0][4]).all().item<bool>());
+  REQUIRE(told[0].size() == 2);
+  REQUIRE(told[1].size() == 6);
+  CHECK(told[1][5] == texts[1][8].item<int64_t>());
+}
+
+TEST_CASE("prompt lengths and penalties that cannot be are refused", "[models][transformer]") {
+  Transformer model = sharp_model(small_transformer());
+  Rng rng = draws();
+  const auto refused = [&](const GenerateOptions& options, const char* why) {
+    CHECK_THROWS_WITH(model->generate(random_tokens({2, 3}), options, rng), Catch::Matchers::Contains(why));
+  };
+  refused({.prompt_lengths = {3}}, "1 prompt lengths for 2 prompts");
+  refused({.prompt_lengths = {3, 4}}, "a prompt of 4 tokens");
+  refused({.prompt_lengths = {3, 0}}, "a prompt of 0 tokens");
+  refused({.repetition_penalty = 0}, "repetition_penalty 0 must be positive");
+  refused({.repetition_penalty = 1.2, .draft = {.model = model.ptr()}}, "with a draft");
 }
 
 }  // namespace

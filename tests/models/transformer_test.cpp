@@ -56,9 +56,9 @@ TEST_CASE("a transformer is initialized as GPT-2", "[models][transformer]") {
 }
 
 TEST_CASE("a transformer is causal", "[models][transformer]") {
-  for (const Positions kind : kPositionKinds) {
-    DYNAMIC_SECTION(kPositionNames[static_cast<int>(kind)]) {
-      Transformer model = sharp_model(small_transformer(kind));
+  for (const auto& [name, kind] : kinds_of_transformer()) {
+    DYNAMIC_SECTION(name) {
+      Transformer model = sharp_model(kind);
       const torch::NoGradGuard no_grad;
       const Tensor x = random_tokens({2, 8});
       const Tensor before = model->forward(x);
@@ -75,9 +75,9 @@ TEST_CASE("a transformer is causal", "[models][transformer]") {
 }
 
 TEST_CASE("the order of tokens matters under every kind of positions", "[models][transformer]") {
-  for (const Positions kind : kPositionKinds) {
-    CAPTURE(kPositionNames[static_cast<int>(kind)]);
-    TransformerConfig config = small_transformer(kind);
+  for (const auto& [name, kind] : kinds_of_transformer()) {
+    CAPTURE(name);
+    TransformerConfig config = kind;
     config.n_layer = 1;  // a second layer would tell the order even without positions: the causal mask does
     Transformer model = sharp_model(config);
     const torch::NoGradGuard no_grad;
@@ -112,16 +112,16 @@ TEST_CASE("tied embeddings are one tensor that learns from both of its uses", "[
 }
 
 TEST_CASE("gradients reach every parameter of a transformer", "[models][transformer]") {
-  for (const Positions kind : kPositionKinds) {
+  for (const auto& [name, kind] : kinds_of_transformer()) {
     for (const bool plain : {false, true}) {
-      TransformerConfig config = small_transformer(kind);
+      TransformerConfig config = kind;
       config.bias = config.tie_weights = !plain;
       config.dropout = plain ? 0.1 : 0.0;
       Transformer model = sharp_model(config);
       Rng rng = draws();
       model->loss({random_tokens({8, 8}), random_tokens({8, 8}).flip(1)}, rng, 0).total.backward();
       for (const auto& item : model->named_parameters()) {
-        INFO(kPositionNames[static_cast<int>(kind)] << ", " << item.key());
+        INFO(name << ", " << item.key());
         REQUIRE(item.value().grad().defined());
         CHECK(item.value().grad().abs().max().item<double>() > 1e-9);
       }
@@ -143,8 +143,8 @@ TEST_CASE("a transformer refuses what it cannot model", "[models][transformer]")
 // --- Likelihood ----------------------------------------------------------------------------------------------------
 
 TEST_CASE("a transformer's probabilities of all texts sum to one", "[models][transformer]") {
-  for (const Positions kind : kPositionKinds) {
-    Transformer model = sharp_model(small_transformer(kind), text_spec(4));
+  for (const auto& [name, kind] : kinds_of_transformer()) {
+    Transformer model = sharp_model(kind, text_spec(4));
     const torch::NoGradGuard no_grad;
     const Tensor v = torch::arange(4);
     const Tensor texts = torch::cartesian_prod({v, v, v});                           // all 64 of three tokens
@@ -209,6 +209,111 @@ TEST_CASE("rotary scores depend on the distance of two tokens only", "[models][t
   CHECK(unit[5][5].item<double>() == Approx(std::sin(5 / std::pow(10000.0, 0.25))));
 }
 
+TEST_CASE("of a head's channels the share that is rotary is turned, as if the head had no others",
+          "[models][transformer]") {
+  const int64_t T = 9, D = 8;
+  const PositionTable part = rotary_positions(T, D, torch::kDouble, {.theta = 100, .share = 0.5});
+  const PositionTable whole = rotary_positions(T, D / 2, torch::kDouble, {.theta = 100});
+  const Tensor x = draws().normal({1, T, 1, D}).to(torch::kDouble);
+  const Tensor y = rotate(x, part);
+  const Tensor turned = torch::tensor({0, 1, 4, 5}), still = torch::tensor({2, 3, 6, 7});
+  CHECK_THAT(y.index_select(3, turned), IsClose(rotate(x.index_select(3, turned), whole), 1e-15));
+  CHECK(y.index_select(3, still).equal(x.index_select(3, still)));
+}
+
+TEST_CASE("angles are stretched for a longer context as it is asked", "[models][transformer]") {
+  const int64_t T = 40, D = 8;
+  const auto angle = [&](const RotaryPositions& config) {
+    const PositionTable table = rotary_positions(T, D, torch::kDouble, config);
+    return at::atan2(table.sin, table.cos)[1].squeeze(0);  // of position 1, (D / 2)
+  };
+  const Tensor plain = angle({});
+  CHECK_THAT(angle({.scaling = LinearAngles{.factor = 4}}), IsClose(plain / 4, 1e-15));
+  // Waves of 6.3, 63, 628 and 6283 tokens; in a context of 256 they fit 41, 4.1, 0.41 and 0.04 times.
+  const Tensor stretched = angle({.scaling = Llama3Angles{.factor = 8, .trained_context = 256}});
+  const Tensor wanted = plain * torch::tensor({1.0, 1.0, 1.0 / 8, 1.0 / 8}, torch::kDouble);
+  CHECK_THAT(stretched, IsClose(wanted, 1e-15));
+  const double between = angle({.scaling = Llama3Angles{.factor = 8, .trained_context = 128}})[1].item<double>();
+  const double kept = (128 / (20 * M_PI) - 1) / 3;  // a wave that fits 2.04 times
+  CHECK(between == Approx(0.1 * (kept + (1 - kept) / 8)));
+}
+
+TEST_CASE("ALiBi's slopes are the paper's", "[models][transformer]") {
+  const auto slopes = [](int64_t heads) { return alibi_positions(heads, torch::kDouble).slopes; };
+  CHECK(slopes(8).equal(at::exp2(-at::arange(1, 9, torch::kDouble))));
+  CHECK(slopes(16)[0].item<double>() == Approx(std::sqrt(0.5)));
+  // Twelve heads: those of eight, and every other one of sixteen.
+  CHECK_THAT(
+      slopes(12),
+      IsClose(at::exp2(-torch::tensor({1., 2., 3., 4., 5., 6., 7., 8., .5, 1.5, 2.5, 3.5}, at::kDouble)), 1e-15));
+}
+
+TEST_CASE("ALiBi lowers a score by slope times distance, and nothing else", "[models][transformer]") {
+  const Tensor q = draws().normal({1, 2, 3, 4}).to(torch::kDouble),
+               k = draws(5).normal({1, 2, 5, 4}).to(torch::kDouble);
+  const Tensor slopes = torch::tensor({0.5, 0.25}, torch::kDouble);
+  Tensor scores = q.matmul(k.transpose(2, 3)) / 2;
+  for (int64_t h = 0; h < 2; ++h) {
+    for (int64_t t = 0; t < 3; ++t) {
+      for (int64_t s = 0; s < 5; ++s) {
+        if (s > t + 2)
+          scores[0][h][t][s].fill_(-INFINITY);
+        else
+          scores[0][h][t][s] -= slopes[h] * (t + 2 - s);
+      }
+    }
+  }
+  const Tensor wanted = scores.softmax(-1);
+  CHECK_THAT(attention_weights(q, k, {.slopes = slopes}), IsClose(wanted, 1e-12));
+  const Tensor v = draws(6).normal({1, 2, 5, 4}).to(torch::kDouble);
+  CHECK_THAT(attend(q, k, v, {.slopes = slopes}, {}), IsClose(wanted.matmul(v), 1e-12));
+}
+
+// --- Heads ----------------------------------------------------------------------------------------------------------
+
+TEST_CASE("heads that share keys and values are heads with copies of them", "[models][transformer]") {
+  const Tensor q = draws().normal({2, 6, 5, 4}).to(torch::kDouble);
+  const Tensor k = draws(5).normal({2, 2, 5, 4}).to(torch::kDouble),
+               v = draws(6).normal({2, 2, 5, 4}).to(torch::kDouble);
+  const auto copies = [](const Tensor& t) { return t.index_select(1, torch::tensor({0, 0, 0, 1, 1, 1})); };
+  Rng rng = draws();
+  for (const Sight& sight : {Sight{}, Sight{.causal = false}}) {
+    const Tensor wanted = attend(q, copies(k), copies(v), sight, {});
+    CHECK_THAT(attend(q, k, v, sight, {}), IsClose(wanted, 1e-12));
+    CHECK_THAT(attend_by_steps(q, k, v, sight, {}), IsClose(wanted, 1e-12));
+  }
+  // Of the last token alone, as while text is generated.
+  const Tensor last = q.slice(2, 4);
+  CHECK_THAT(attend(last, k, v, {.causal = false}, {}), IsClose(attend(q, k, v, {}, {}).slice(2, 4), 1e-12));
+}
+
+TEST_CASE("a parallel block reads one stream twice", "[models][transformer]") {
+  TransformerConfig config = small_transformer();
+  config.n_layer = 1;
+  Transformer serial = sharp_model(config);
+  config.residual = Residual::parallel;
+  Transformer parallel = sharp_model(config);
+  const torch::NoGradGuard no_grad;
+  const Tensor x = random_tokens({2, 8});
+  CHECK((serial->forward(x) - parallel->forward(x)).abs().max().item<double>() > 1e-3);
+  // Attention that adds nothing leaves the MLP the same input in both.
+  for (auto* model : {&serial, &parallel}) {
+    auto weights = (*model)->named_parameters();
+    weights["blocks.0.attention.projection.weight"].zero_();
+    weights["blocks.0.attention.projection.bias"].zero_();
+  }
+  CHECK_THAT(serial->forward(x), IsClose(parallel->forward(x), 1e-12));
+}
+
+TEST_CASE("RMS normalization divides by the root of the mean of squares", "[models][transformer]") {
+  RMSNorm norm(3, 1e-6);
+  const Tensor y = norm->forward(torch::tensor({{1.0F, 2.0F, 2.0F}}));
+  CHECK_THAT(y, IsClose(torch::tensor({{1.0F, 2.0F, 2.0F}}) / std::sqrt(3.0 + 1e-6), 1e-6));
+  const NormalizedSum both = norm->after_sum(torch::ones({1, 3}), torch::tensor({{0.0F, 1.0F, 1.0F}}));
+  CHECK_THAT(both.normalized, IsClose(y, 1e-6));
+  CHECK(both.sum.equal(torch::tensor({{1.0F, 2.0F, 2.0F}})));
+}
+
 // --- Dropout -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("attention written out equals LibTorch's", "[models][transformer]") {
@@ -218,9 +323,10 @@ TEST_CASE("attention written out equals LibTorch's", "[models][transformer]") {
   // Too rare to hit any of the 294 weights, but it takes the path that draws.
   const Dropout almost_none{1e-12, &rng};
   REQUIRE(almost_none.active());
-  CHECK_THAT(attend(q, k, v, true, almost_none), IsClose(attend(q, k, v, true, {}), 1e-6));
-  CHECK_THAT(attend(q, k, v, false, almost_none), IsClose(attend(q, k, v, false, {}), 1e-6));
-  CHECK((attend(q, k, v, false, {}) - attend(q, k, v, true, {})).abs().max().item<double>() > 0.1);
+  CHECK_THAT(attend(q, k, v, {.causal = true}, almost_none), IsClose(attend(q, k, v, {.causal = true}, {}), 1e-6));
+  CHECK_THAT(attend(q, k, v, {.causal = false}, almost_none), IsClose(attend(q, k, v, {.causal = false}, {}), 1e-6));
+  CHECK((attend(q, k, v, {.causal = false}, {}) - attend(q, k, v, {.causal = true}, {})).abs().max().item<double>() >
+        0.1);
 }
 
 TEST_CASE("attention with dropout has the mean of attention without", "[models][transformer]") {
@@ -228,8 +334,8 @@ TEST_CASE("attention with dropout has the mean of attention without", "[models][
   const Tensor q = rng.normal({1, 2, 5, 4}), k = rng.normal({1, 2, 5, 4}), v = rng.normal({1, 2, 5, 4});
   const int64_t n = 20000;
   const auto many = [n](const Tensor& t) { return t.expand({n, -1, -1, -1}); };
-  const Tensor y = attend(many(q), many(k), many(v), true, {0.3, &rng});
-  const Tensor error = (y.mean(0, true) - attend(q, k, v, true, {})).abs();
+  const Tensor y = attend(many(q), many(k), many(v), {.causal = true}, {0.3, &rng});
+  const Tensor error = (y.mean(0, true) - attend(q, k, v, {.causal = true}, {})).abs();
   const Tensor stderr_of_mean = y.std(0, true, true) / std::sqrt(static_cast<double>(n));
   CHECK(stderr_of_mean.min().item<double>() > 0);
   CHECK((error / stderr_of_mean).max().item<double>() < 5);
@@ -261,7 +367,7 @@ TEST_CASE("a transformer's dropout is in training only, and from the stream it i
 // --- Types ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a transformer in bfloat16 keeps its likelihood in float32", "[models][transformer]") {
-  Transformer model = sharp_model(small_transformer(Positions::rotary));
+  Transformer model = sharp_model(small_transformer(RotaryPositions{}));
   const torch::NoGradGuard no_grad;
   const Tensor x = random_tokens({2, 8});
   const Tensor exact = model->forward(x);
