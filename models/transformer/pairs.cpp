@@ -1,0 +1,81 @@
+// A decoder-only transformer as a model of p(target | source): one text, the source, its end, and then the target, of
+// which alone it learns. So are language models taught to answer: Radford et al. (2018); Ouyang et al. (2022),
+// https://arxiv.org/abs/2203.02155.
+//
+// Sources are of unequal length; all are moved to the right, so that their targets begin at the same place, and what
+// stands before them is not seen.
+
+#include "data/pairs.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <torch/utils.h>
+
+#include <vector>
+
+#include "core/error.h"
+#include "models/beam_search.h"
+#include "models/decoding.h"
+#include "models/transformer/transformer.h"
+
+namespace genzoo {
+namespace {
+
+/// Rows that end at the same place, and where each begins.
+struct Aligned {
+  Tensor tokens;  ///< (B, S) int64
+  Tensor begins;  ///< (B) int64
+};
+
+/// x (B, S), each row up to and with its first end token moved to the right.
+Aligned aligned(const Tensor& x, int64_t end_token) {
+  const int64_t S = x.size(1);
+  const Tensor begins = S - up_to_end(x, end_token).sum(/*dim=*/1);
+  const Tensor from = (at::arange(S, x.options()) - begins.unsqueeze(1)).clamp_min(0);
+  return {x.gather(/*dim=*/1, from), begins};
+}
+
+}  // namespace
+
+Tensor TransformerImpl::pair_hidden(const Tensor& x, const Tensor& y, const Dropout& dropout) {
+  const int64_t S = x.size(1), T = y.size(1);
+  require_context(S + T - 1);
+  const Aligned source = aligned(x, end_token_);
+  const Tensor text = at::cat({source.tokens, y.narrow(/*dim=*/1, 0, T - 1)}, /*dim=*/1);
+  const PositionTable positions = position_table(S + T - 1).slice(0, S + T - 1, source.begins);
+  return hidden(text, positions, dropout).narrow(/*dim=*/1, S - 1, T);  // (B, T, C)
+}
+
+Loss TransformerImpl::pair_loss(const Batch& batch, const Dropout& dropout) {
+  const Tensor h = pair_hidden(batch.x, batch.y, dropout);
+  const Tensor counted = up_to_end(batch.y, end_token_).flatten();
+  const Tensor z = logits(h.flatten(0, 1).index({counted}));
+  return {at::cross_entropy_loss(z, batch.y.flatten().index({counted})), {}};
+}
+
+Tensor TransformerImpl::pair_logits(const Tensor& x, const Tensor& y) {
+  return logits(pair_hidden(x, y, /*dropout=*/{})).narrow(/*dim=*/2, 0, vocabulary_);
+}
+
+Tensor TransformerImpl::translate(const Tensor& x, const TranslateOptions& options, Rng& rng) {
+  const int64_t S = x.size(1), tokens = options.tokens > 0 ? options.tokens : longest_target_;
+  require_context(S + tokens - 1);
+  const torch::NoGradGuard no_grad;
+  const Aligned source = aligned(x, end_token_);
+  const PositionTable positions = position_table(S + tokens - 1);
+  std::vector<LayerCache> caches = blocks_.make_caches(x.size(0), S + tokens - 1);
+  Tensor begins = source.begins;
+  int64_t seen = 0;
+  const auto next = [&](const Tensor& origin, const Tensor& last) {
+    begins = begins.index_select(/*dim=*/0, origin);
+    for (LayerCache& cache : caches) cache.reorder(origin);
+    const Tensor input = seen == 0 ? source.tokens.index_select(/*dim=*/0, origin) : last.unsqueeze(1);
+    const Tensor h = hidden(input, positions.slice(seen, input.size(1), begins), /*dropout=*/{}, {.caches = &caches});
+    seen += input.size(1);
+    return logits(h.select(/*dim=*/1, input.size(1) - 1)).narrow(/*dim=*/1, 0, vocabulary_);
+  };
+  return find_targets({.sources = x.size(0), .tokens = tokens, .end = end_token_, .device = x.device()}, options, next,
+                      rng);
+}
+
+}  // namespace genzoo
