@@ -11,6 +11,7 @@
 #include "data/dataset.h"
 #include "data/debd.h"
 #include "data/images.h"
+#include "data/imported.h"
 #include "data/markov.h"
 #include "data/pair_tasks.h"
 #include "data/pairs.h"
@@ -73,13 +74,15 @@ constexpr std::array kDatasets = {
                               "made by the program"),
     entry<DebdConfig>("debd", kVectors, "binary vectors of 16 to 1,556 bits: 20 sets, by name",
                       "Lowd & Davis (2010), Van Haaren & Davis (2012), https://github.com/arranger1044/DEBD"),
-    entry<TextConfig>("text", kTokens, "your text, characters or bytes", "a file"),
+    entry<TextConfig>("text", kTokens, "your text: characters, bytes, or tokens of a tokenizer", "a file"),
     entry<KingJamesConfig>("king_james", kTokens, "the King James Bible, 31,102 verses, one a line",
                            "Debian's package bible-kjv"),
     entry<TinyShakespeareConfig>("tiny_shakespeare", kTokens, "1,115,394 characters of Shakespeare's plays",
                                  "Karpathy (2015), https://github.com/karpathy/char-rnn"),
     entry<MarkovConfig>("markov", kTokens, "text from a random Markov chain of known entropy rate",
                         "made by the program"),
+    entry<ImportedConfig>("imported", kTokens, "the unknown data of weights that were trained elsewhere",
+                          "`genzoo import`"),
     entry<PairsConfig>("pairs", kPairs, "your pairs of texts, source and target", "a file"),
     entry<AdditionConfig>("addition", kPairs, "sums of whole numbers: 12+345 -> 357, the question from its end",
                           "made by the program, after Keras' example addition_rnn"),

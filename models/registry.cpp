@@ -10,6 +10,7 @@
 #include "models/classifier/classifier.h"
 #include "models/gan/gan.h"
 #include "models/realnvp/realnvp.h"
+#include "models/transformer/bert.h"
 #include "models/transformer/pixel_transformer.h"
 #include "models/transformer/transformer.h"
 #include "models/vae/vae.h"
@@ -22,16 +23,34 @@ AnyConfig defaults() {
   return typename M::Config{};
 }
 
+/// Of those that a type has, the ones that make sense of such data: a pair is no text to go on with, nor a text a pair.
+Abilities abilities_for(const DataSpec& data, Abilities can) {
+  if (data.kind == DataKind::pairs) {
+    can.token_log_prob = {};
+    can.context = 0;
+    can.generate = {};
+    can.monitors = {};
+    can.next_token_logits = {};
+    can.attention_maps = {};
+  } else {
+    can.pair_logits = {};
+    can.translate = {};
+  }
+  return can;
+}
+
 template <class M>
 AnyModel make(const AnyConfig& settings, const DataSpec& data, Rng& init) {
   auto model = std::make_shared<M>(settings.as<typename M::Config>(), data, init);
-  return {M::Config::kName, model, abilities_of(model)};
+  return {M::Config::kName, model, abilities_for(data, abilities_of(model))};
 }
 
 /// A family's row, from what its class says of itself.
 template <class M>
 constexpr ModelEntry entry() {
-  return {M::Config::kName, M::kDoc, M::kPaper, defaults<M>, make<M>};
+  const HuggingFaceFormat* huggingface = nullptr;
+  if constexpr (requires { M::kHuggingFace; }) huggingface = &M::kHuggingFace;
+  return {M::Config::kName, M::kDoc, M::kPaper, defaults<M>, make<M>, huggingface};
 }
 
 constexpr std::array kModels{
@@ -39,6 +58,7 @@ constexpr std::array kModels{
     entry<GANImpl>(),
     entry<RealNVPImpl>(),
     entry<TransformerImpl>(),
+    entry<BertImpl>(),
     entry<PixelTransformerImpl>(),
     entry<ClassifierImpl>(),
 };
@@ -56,11 +76,15 @@ std::span<const ModelEntry> models() { return kModels; }
 
 std::span<const ChoiceRow> model_choices() { return kChoices; }
 
+const ModelEntry& model_entry(std::string_view name) {
+  const auto found = std::ranges::find(kModels, name, &ModelEntry::name);
+  if (found == kModels.end()) throw std::logic_error(fmt::format("models: no family '{}'", name));
+  return *found;
+}
+
 AnyModel make_model(const Choice& choice, const DataSpec& data, uint64_t seed) {
-  const auto found = std::ranges::find(kModels, choice.name, &ModelEntry::name);
-  if (found == kModels.end()) throw std::logic_error(fmt::format("models: no family '{}'", choice.name));
   Rng init = Rng::for_batch(seed, Purpose::initialization, /*step=*/0);
-  AnyModel model = found->make(choice.settings, data, init);
+  AnyModel model = model_entry(choice.name).make(choice.settings, data, init);
   model.twin = [=] { return make_model(choice, data, seed); };
   return model;
 }

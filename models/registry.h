@@ -6,6 +6,7 @@
 
 #include "core/config.h"
 #include "data/dataset.h"
+#include "models/huggingface.h"
 #include "models/model.h"
 
 namespace genzoo {
@@ -18,9 +19,12 @@ struct ModelEntry {
   AnyConfig (*defaults)();
   /// Builds it on the CPU with parameters drawn from `init`. Throws UsageError when it cannot model such data.
   AnyModel (*make)(const AnyConfig& settings, const DataSpec& data, Rng& init);
+  const HuggingFaceFormat* huggingface = nullptr;  ///< nullptr: `transformers` has no such models
 };
 
 std::span<const ModelEntry> models();
+/// The family of that name. Throws std::logic_error when there is none.
+const ModelEntry& model_entry(std::string_view name);
 std::span<const ChoiceRow> model_choices();  ///< the same for the config reader
 
 /// Parameters are a pure function of (settings, data, seed), the same on every device.

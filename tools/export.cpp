@@ -4,11 +4,29 @@
 #include "tools/output.h"
 #include "tools/trained_model.h"
 #include "tools/verb.h"
+#include "trainers/huggingface_folder.h"
 
 namespace genzoo {
 namespace {
 
+void show(const LoadedModel& loaded, const std::string& out, size_t tensors, bool as_json) {
+  const int64_t parameters = parameter_count(*loaded.model.module);
+  if (!as_json) {
+    print(fmt::format("{}: {} tensors, {} parameters ({})\n", out, tensors, parameters, describe_weights(loaded)));
+    return;
+  }
+  Json json = describe_run(loaded);
+  json.update({{"tensors", tensors}, {"parameters", parameters}, {"out", out}});
+  print_json(json);
+}
+
 ExitCode run(const Arguments& arguments) {
+  if (arguments.text("format") == "huggingface") {
+    const LoadedModel loaded = load_run(arguments);
+    export_huggingface(loaded, arguments.text("out"));
+    show(loaded, arguments.text("out"), module_state(*loaded.model.module).size(), arguments.flag("json"));
+    return ExitCode::done;
+  }
   const auto out = output_path(arguments, {".safetensors"});
   const LoadedModel loaded = load_run(arguments);
   const NamedTensors state = module_state(*loaded.model.module);
@@ -18,15 +36,7 @@ ExitCode run(const Arguments& arguments) {
                      {"model", loaded.model.family},
                      {"step", std::to_string(loaded.step)},
                      {"weights", weights}});
-  if (arguments.flag("json")) {
-    Json json = describe_run(loaded);
-    json.update(
-        {{"tensors", state.size()}, {"parameters", parameter_count(*loaded.model.module)}, {"out", out.string()}});
-    print_json(json);
-  } else {
-    print(fmt::format("{}: {} tensors, {} parameters ({})\n", out.string(), state.size(),
-                      parameter_count(*loaded.model.module), describe_weights(loaded)));
-  }
+  show(loaded, out.string(), state.size(), arguments.flag("json"));
   return ExitCode::done;
 }
 
@@ -36,10 +46,11 @@ Verb export_verb() {
   return {"export",
           "writes a run's weights for other tools",
           "RUN",
-          "safetensors: parameters and buffers by their names in the model, without optimizer and config.",
+          "safetensors: parameters and buffers by their names in the model, without optimizer and config.\n"
+          "huggingface: a folder that `transformers` loads: config.json, model.safetensors and tokenizer.json.",
           with_run_options({
-              {"out", Takes::text, "PATH", "the file to write", nullptr, true},
-              {"format", Takes::word, "safetensors", "of the file", "safetensors"},
+              {"out", Takes::text, "PATH", "the file, or the folder, to write", nullptr, true},
+              {"format", Takes::word, "safetensors|huggingface", "of what is written", "safetensors"},
           }),
           run};
 }

@@ -28,6 +28,7 @@ Verb score_verb();
 Verb encode_verb();
 Verb decode_verb();
 Verb evaluate_verb();
+Verb inspect_verb();
 Verb compare_verb();
 Verb bench_verb();
 Verb models_verb();
@@ -36,6 +37,7 @@ Verb config_verb();
 Verb fetch_verb();
 Verb tokenizer_verb();
 Verb export_verb();
+Verb import_verb();
 Verb list_verb();
 // clang-format on
 

@@ -19,6 +19,7 @@ class RunFolder final {
   const std::filesystem::path& path() const { return folder_; }
   std::filesystem::path config() const { return folder_ / "config.yaml"; }
   std::filesystem::path run_json() const { return folder_ / "run.json"; }
+  std::filesystem::path tokenizer() const { return folder_ / "tokenizer.json"; }  ///< of text: what opens it elsewhere
   std::filesystem::path log() const { return folder_ / "log.jsonl"; }
   std::filesystem::path best() const { return folder_ / "best"; }
   std::filesystem::path samples() const { return folder_ / "samples"; }

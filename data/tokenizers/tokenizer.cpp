@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "data/tokenizers/byte_level.h"
 #include "data/tokenizers/pipeline.h"
 
 namespace genzoo {
@@ -49,6 +50,43 @@ std::unique_ptr<Tokenizer> tokenizer_from_json(const std::string& json) {
       fmt::format("tokenizer: type \"{}\", wanted \"bytes\", or \"characters\" with the characters; "
                   "the description is damaged or of another version",
                   type));
+}
+
+std::optional<int64_t> special_token(const std::string& json, const std::string& content) {
+  if (json.empty()) return std::nullopt;
+  const SortedJson description = parse_sorted_json(json, "tokenizer");
+  if (!description.is_object() || !description.contains("added_tokens")) return std::nullopt;
+  for (const SortedJson& token : description["added_tokens"]) {
+    if (token.value("content", "") == content) return token.value("id", int64_t{-1});
+  }
+  return std::nullopt;
+}
+
+std::string huggingface_tokenizer(const std::string& json) {
+  if (parse_sorted_json(json, "tokenizer").contains("model")) return json;
+  const auto tokenizer = tokenizer_from_json(json);
+  const bool bytes = tokenizer->unit() == "byte";
+  Json vocabulary = Json::object();
+  for (int64_t token = 0; token < tokenizer->vocabulary(); ++token) {
+    const std::string text = tokenizer->decode(torch::full({1}, token, torch::kLong));
+    vocabulary[bytes ? printable_of(text) : text] = token;
+  }
+  const Json byte_level{
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
+  const Json each_character{
+      {"type", "Split"}, {"pattern", {{"Regex", "(?s:.)"}}}, {"behavior", "Isolated"}, {"invert", false}};
+  const Json model = bytes ? Json{{"type", "BPE"}, {"vocab", vocabulary}, {"merges", Json::array()}}
+                           : Json{{"type", "WordLevel"}, {"vocab", vocabulary}, {"unk_token", "<unk>"}};
+  const Json file{{"version", "1.0"},
+                  {"truncation", nullptr},
+                  {"padding", nullptr},
+                  {"added_tokens", Json::array()},
+                  {"normalizer", nullptr},
+                  {"pre_tokenizer", bytes ? byte_level : each_character},
+                  {"post_processor", nullptr},
+                  {"decoder", bytes ? byte_level : Json{{"type", "Fuse"}}},
+                  {"model", model}};
+  return file.dump(1) + "\n";
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer(const fs::path& path) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -36,6 +37,13 @@ class Tokenizer {
 /// Reads what Tokenizer::to_json wrote, or the text of a tokenizer.json (see pipeline.h). Throws RunError on a damaged
 /// description.
 std::unique_ptr<Tokenizer> tokenizer_from_json(const std::string& json);
+
+/// The index of a special token, "[MASK]", of what Tokenizer::to_json wrote; nothing when it has none of that name.
+std::optional<int64_t> special_token(const std::string& json, const std::string& content);
+
+/// The same tokenizer as the text of a tokenizer.json, whatever Tokenizer::to_json wrote. Throws as
+/// tokenizer_from_json.
+std::string huggingface_tokenizer(const std::string& json);
 
 /// A tokenizer.json, or a folder with one, or with GPT-2's vocab.bpe and encoder.json (by other names merges.txt and
 /// vocab.json). Throws UsageError if it is not there, RunError naming the file when it is damaged or not supported.

@@ -1,0 +1,97 @@
+#pragma once
+// BERT: a bidirectional encoder that learns to fill in tokens that were masked,
+//
+//   loss = mean over masked places t of -log p(x_t | all tokens that were not masked).
+//
+//   Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers, 2019, https://arxiv.org/abs/1810.04805.
+//
+// Of its places a share is masked (section 3.1): of these four fifths become the mask token, a tenth another token, and
+// a tenth stay as they are. The second task of the paper, whether two sentences follow each other, is left out, after
+// Liu et al., RoBERTa, 2019, https://arxiv.org/abs/1907.11692, section 4.2. What it learns is no distribution of texts,
+// so it has no likelihood.
+//
+// Legend: B batch, T tokens, V rows of the embedding (the vocabulary and, behind it, the mask token where the tokenizer
+// has none), C channels (n_embd).
+
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include <cstdint>
+
+#include "core/config.h"
+#include "core/random.h"
+#include "data/dataset.h"
+#include "models/huggingface.h"
+#include "models/layers.h"
+#include "models/model.h"
+#include "models/transformer/block.h"
+
+namespace genzoo {
+
+struct BertConfig {
+  static constexpr const char* kName = "bert";
+
+  int64_t n_layer = 4;
+  int64_t n_head = 4;
+  int64_t n_embd = 128;
+  int64_t n_inner = 0;
+  int64_t block_size = 128;
+  double dropout = 0.1;
+  double norm_eps = 1e-12;
+  MLPKind mlp = MLPKind::gelu;
+  double mask_share = 0.15;
+  int64_t vocab_size = 0;
+
+  void fields(Fields& f);
+  BlockConfig blocks() const;
+};
+
+class BertImpl final : public torch::nn::Module {
+ public:
+  using Config = BertConfig;
+  static constexpr const char* kDoc = "bidirectional encoder that fills in masked tokens";
+  static constexpr const char* kPaper = "Devlin et al., 2019, arXiv:1810.04805";
+  static constexpr const char* kNoLikelihood =
+      "it learns to fill in masked tokens, each given all others, which is no distribution of whole texts";
+  static const HuggingFaceFormat kHuggingFace;  ///< models/transformer/bert_huggingface.cpp
+
+  /// Throws UsageError if the data are not one text.
+  BertImpl(const BertConfig& config, const DataSpec& data, Rng& init);
+
+  /// Logits of every token given all: x (B, T) int64, T at most context() else UsageError -> (B, T, V), at least
+  /// float32. All tokens are of the first of two kinds of segment.
+  Tensor forward(const Tensor& x);
+
+  /// The loss above over batch.x (B, T), places and masks drawn from `rng`, nats per masked token; term
+  /// masked_accuracy: the share of masked tokens that are the likeliest. At least one place of each text is masked.
+  Loss loss(const Batch& batch, Rng& rng, int64_t step);
+
+  /// Fills in x (B, T): the likeliest tokens, or with options.greedy = false drawn ones, one after another, the place
+  /// first of which the model is surest. Options of the distribution as in GenerateOptions.
+  Tensor fill(const Tensor& x, const GenerateOptions& options, Rng& rng);
+  int64_t mask_token() const { return mask_token_; }
+  int64_t context() const { return config_.block_size; }
+
+ private:
+  Tensor hidden(const Tensor& x, const Dropout& dropout);  ///< (B, T, C)
+  Tensor logits(const Tensor& h);                          ///< (..., C) -> (..., V)
+
+  BertConfig config_;
+  int64_t vocabulary_;
+  int64_t mask_token_;
+  int64_t rows_;  ///< V
+  Embedding token_embedding_, position_embedding_;
+  Embedding type_embedding_;  ///< of the two kinds of segment
+  LayerNorm embedding_norm_;
+  BlockStack blocks_;
+  Linear transform_;
+  LayerNorm transform_norm_;
+  Tensor output_bias_;  ///< (V); the weights are the token embedding's
+};
+TORCH_MODULE(Bert);
+
+static_assert(HasLoss<BertImpl> && HasFill<BertImpl>);
+static_assert(!HasLogProb<BertImpl> && !HasTokenLogProb<BertImpl> && !HasGenerate<BertImpl>,
+              "what fills in is no distribution of texts");
+
+}  // namespace genzoo

@@ -1,0 +1,241 @@
+#include "trainers/huggingface_folder.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <torch/nn/module.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/safetensors.h"
+#include "core/version.h"
+#include "data/imported.h"
+#include "data/tokenizers/tokenizer.h"
+#include "models/registry.h"
+#include "trainers/named_state.h"
+#include "trainers/train_experiment.h"
+
+namespace genzoo {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConfig = "config.json";
+constexpr const char* kWeights = "model.safetensors";
+constexpr const char* kIndex = "model.safetensors.index.json";
+
+/// Runs `read`, and names the file in what it throws.
+template <class F>
+auto naming(const fs::path& file, const F& read) {
+  try {
+    return read();
+  } catch (const RunError& error) {
+    throw RunError(fmt::format("{}: {}", file.string(), error.what()));
+  }
+}
+
+/// The shard of each tensor, by an index: {"weight_map": {tensor: file}}.
+std::map<std::string, std::string> read_index(const fs::path& file) {
+  const Json json = parse_json(read_file(file), file.string());
+  const auto fail = [&](const std::string& what) { throw RunError(fmt::format("{}: {}", file.string(), what)); };
+  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
+    fail("no object \"weight_map\" of tensors and their files");
+  }
+  std::map<std::string, std::string> shards;
+  for (const auto& [name, shard] : json["weight_map"].items()) {
+    if (!shard.is_string()) fail(fmt::format("the file of {} is {}, wanted a name", name, shard.dump()));
+    const auto text = shard.get<std::string>();
+    if (text.empty() || text != fs::path(text).filename().string() || text == "." || text == "..") {
+      fail(fmt::format("the file of {} is \"{}\", wanted the name of one beside the index", name, text));
+    }
+    shards[name] = text;
+  }
+  return shards;
+}
+
+NamedTensors read_shards(const fs::path& folder) {
+  const std::map<std::string, std::string> shard_of = read_index(folder / kIndex);
+  std::set<std::string> files;
+  for (const auto& [name, file] : shard_of) files.insert(file);
+  NamedTensors all;
+  for (const std::string& file : files) {
+    for (auto& [name, tensor] : read_safetensors(folder / file).tensors) {
+      const auto found = shard_of.find(name);
+      if (found == shard_of.end() || found->second != file) {
+        throw RunError(fmt::format("{}: {} is in it, but {} has it {}", (folder / file).string(), name, kIndex,
+                                   found == shard_of.end() ? "nowhere" : "in " + found->second));
+      }
+      all[name] = std::move(tensor);
+    }
+  }
+  for (const auto& [name, file] : shard_of) {
+    if (!all.contains(name)) {
+      throw RunError(fmt::format("{}: no {} in it, where {} has it", (folder / file).string(), name, kIndex));
+    }
+  }
+  return all;
+}
+
+NamedTensors read_weights(const fs::path& folder) {
+  if (fs::exists(folder / kWeights)) return read_safetensors(folder / kWeights).tensors;
+  if (fs::exists(folder / kIndex)) return read_shards(folder);
+  const bool pickled = fs::exists(folder / "pytorch_model.bin") || fs::exists(folder / "pytorch_model.bin.index.json");
+  throw UsageError(fmt::format("{}: no {}, nor {}{}", folder.string(), kWeights, kIndex,
+                               pickled ? "; its pytorch_model.bin is not read, since such files can run programs: save "
+                                         "the model as safetensors"
+                                       : ""));
+}
+
+int64_t end_token_of(const Json& config, int64_t vocabulary) {
+  const auto found = config.find("eos_token_id");
+  if (found == config.end()) return -1;
+  const Json& first = found->is_array() && !found->empty() ? found->front() : *found;
+  if (!first.is_number_integer()) return -1;
+  const auto token = first.get<int64_t>();
+  return token >= 0 && token < vocabulary ? token : -1;
+}
+
+/// The family that reads such a config.
+const ModelEntry& family_of(const Json& config) {
+  const std::string type = ForeignConfig(config).word("model_type", "");
+  std::vector<std::string> known;
+  for (const ModelEntry& entry : models()) {
+    if (!entry.huggingface) continue;
+    for (const char* name : entry.huggingface->model_types) {
+      if (type == name) return entry;
+      known.emplace_back(name);
+    }
+  }
+  throw RunError(fmt::format("config.json: \"model_type\" is \"{}\"; known are {}", type, fmt::join(known, ", ")));
+}
+
+/// A family and its settings. A config.json can say what no config of ours may: they are read as one, with its rules.
+Choice choice_of(const Json& json) {
+  const ModelEntry& family = family_of(json);
+  ExperimentConfig config;
+  config.experiment = "imported";
+  config.data = {"imported", ImportedConfig{}};
+  config.model = {std::string(family.name), family.huggingface->settings(json)};
+  try {
+    return read_config<ExperimentConfig>(ConfigSource::from_text(write_config(config), kConfig)).model;
+  } catch (const ConfigError& mistakes) {
+    const std::string all = mistakes.what();
+    throw RunError(fmt::format("as a config: {}", all.substr(0, all.find('\n'))));
+  }
+}
+
+Json read_config_json(const fs::path& folder) {
+  if (!fs::is_directory(folder)) throw UsageError(fmt::format("{}: there is no such folder", folder.string()));
+  const fs::path file = folder / kConfig;
+  if (!fs::exists(file)) {
+    throw UsageError(
+        fmt::format("{}: no {} in it; wanted a folder as `transformers` saves a model", folder.string(), kConfig));
+  }
+  Json config = parse_json(read_file(file), file.string());
+  if (!config.is_object()) throw RunError(fmt::format("{}: no object", file.string()));
+  return config;
+}
+
+/// A folder's name as the name of an experiment.
+std::string experiment_name(const fs::path& folder) {
+  std::string name = fs::weakly_canonical(folder).filename().string();
+  while (name.starts_with('.')) name.erase(0, 1);
+  return name.empty() || !is_utf8(name) ? "imported" : name;
+}
+
+Json run_record(const fs::path& folder, const AnyModel& model, const std::string& command_line) {
+  return {{"genzoo", program_version()},
+          {"git_commit", git_commit()},
+          {"libtorch", libtorch_version()},
+          {"build", build_description()},
+          {"command_line", command_line},
+          {"imported_from", folder.string()},
+          {"parameters", parameter_count(*model.module)},
+          {"exit_reason", "imported"},
+          {"step", 0}};
+}
+
+}  // namespace
+
+HuggingFaceFolder read_huggingface_folder(const fs::path& folder) {
+  HuggingFaceFolder found;
+  found.model.config = read_config_json(folder);
+  const auto tokenizer = open_tokenizer(folder);
+  found.tokenizer = tokenizer->to_json();
+  found.vocabulary = tokenizer->vocabulary();
+  found.end_token = end_token_of(found.model.config, found.vocabulary);
+  found.model.tensors = read_weights(folder);
+  return found;
+}
+
+Choice read_huggingface_choice(const fs::path& folder) {
+  return naming(folder, [&] { return choice_of(read_config_json(folder)); });
+}
+
+LoadedModel load_huggingface(const fs::path& folder) {
+  HuggingFaceFolder found = read_huggingface_folder(folder);
+  LoadedModel loaded;
+  loaded.path = folder;
+  loaded.config.experiment = experiment_name(folder);
+  loaded.config.data = {"imported", ImportedConfig{folder.string()}};
+  loaded.config.train.steps = 0;
+  DataSpec& spec = loaded.spec;
+  spec.dataset = "imported";
+  spec.kind = DataKind::tokens;
+  spec.vocabulary = found.vocabulary;
+  spec.token_unit = "token";
+  spec.tokenizer = found.tokenizer;
+  spec.end_token = found.end_token;
+  naming(folder, [&] {
+    loaded.config.model = choice_of(found.model.config);
+    loaded.model = make_model(loaded.config.model, spec, /*seed=*/0);
+    load_module_state(*loaded.model.module,
+                      model_entry(loaded.config.model.name)
+                          .huggingface->ours(found.model.config, loaded.config.model.settings,
+                                             module_state(*loaded.model.module), std::move(found.model.tensors)),
+                      folder.string());
+  });
+  loaded.model.module->eval();
+  return loaded;
+}
+
+void import_huggingface(const fs::path& folder, const RunFolder& run, const std::string& command_line) {
+  require_free(run, {});
+  const LoadedModel loaded = load_huggingface(folder);
+  fs::create_directories(run.checkpoints());
+  NamedTensors state;
+  for (const auto& [name, tensor] : module_state(*loaded.model.module)) state["model." + name] = tensor;
+  const std::string config = write_config(loaded.config);
+  write_file_whole(run.config(), config);
+  write_file_whole(run.tokenizer(), loaded.spec.tokenizer);
+  write_file_whole(run.run_json(), run_record(folder, loaded.model, command_line).dump(2) + "\n");
+  save_checkpoint(run.checkpoint(0), {0, config, loaded.spec}, /*seed=*/0, state);
+}
+
+void export_huggingface(const LoadedModel& loaded, const fs::path& folder) {
+  const ModelEntry& family = model_entry(loaded.model.family);
+  if (!family.huggingface) {
+    throw UsageError(fmt::format("export: `transformers` has no {}; take --format safetensors", family.name));
+  }
+  if (fs::exists(folder) && (!fs::is_directory(folder) || !fs::is_empty(folder))) {
+    throw UsageError(fmt::format("--out {}: wanted a folder that is empty or not there", folder.string()));
+  }
+  const std::string tokenizer = huggingface_tokenizer(loaded.spec.tokenizer);
+  HuggingFaceModel model = family.huggingface->theirs(loaded.config.model.settings, module_state(*loaded.model.module));
+  const Json end = loaded.spec.end_token >= 0 ? Json(loaded.spec.end_token) : Json();
+  model.config.update({{"bos_token_id", end}, {"eos_token_id", end}});
+  fs::create_directories(folder);
+  write_file_whole(folder / kConfig, model.config.dump(2) + "\n");
+  write_file_whole(folder / "tokenizer.json", tokenizer);
+  write_file_whole(folder / "tokenizer_config.json",
+                   Json{{"tokenizer_class", "PreTrainedTokenizerFast"}}.dump(2) + "\n");
+  write_safetensors(folder / kWeights, model.tensors, {{"format", "pt"}});
+}
+
+}  // namespace genzoo
