@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "trainers/checkpoint.h"
+#include "trainers/fine_tuning.h"
 #include "trainers/run_folder.h"
 
 namespace genzoo {
@@ -22,7 +23,9 @@ bool is_config(const fs::path& input) { return input.extension() == ".yaml" || i
 
 Contestant from_config(const fs::path& input, const fs::path& out, int64_t seeds) {
   Contestant contestant;
-  contestant.config = read_config<ExperimentConfig>(ConfigSource::from_file(input));
+  ConfigSource source = ConfigSource::from_file(input);
+  inherit_settings(source);
+  contestant.config = read_config<ExperimentConfig>(source);
   contestant.name = contestant.config.experiment;
   for (int64_t seed = 0; seed < seeds; ++seed) {
     contestant.trainings.push_back({seed, out / "runs" / contestant.name / fmt::format("seed-{}", seed)});

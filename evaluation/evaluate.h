@@ -14,9 +14,10 @@ namespace genzoo {
 
 /// What can be measured. likelihood: log-likelihoods, and where the data's density is known the divergence from it;
 /// monitors: the training objective and its terms, in evaluation mode, and the model's signs of health; the rest:
-/// metrics of samples, see SampleMetrics.
+/// metrics of samples, see SampleMetrics, and forgetting, see forgetting.h.
 inline constexpr const char* kMetricNames[] = {"likelihood",       "monitors",         "frechet", "kernel",
-                                               "precision_recall", "density_coverage", "modes",   "memorization"};
+                                               "precision_recall", "density_coverage", "modes",   "memorization",
+                                               "forgetting"};
 
 /// Throws UsageError for a name that is none of kMetricNames.
 void require_metrics(const std::vector<std::string>& metrics);

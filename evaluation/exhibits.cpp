@@ -6,6 +6,7 @@
 
 #include "evaluation/evaluate.h"
 #include "trainers/samples.h"
+#include "trainers/text_generation.h"
 
 namespace genzoo {
 namespace {
@@ -55,10 +56,10 @@ void add_exhibits(const LoadedModel& loaded, const Dataset& dataset, Split split
     model.reconstruction = shown(at::cat({x, y}), spec);
   }
   if (can.generate) {
-    GenerateOptions options;
-    options.tokens = kShownTokens;
-    model.texts =
-        generate_texts(loaded.model, spec, "", kShownTexts, options, /*seed=*/0, Purpose::sample, loaded.device);
+    TextRequest request;
+    request.n = kShownTexts;
+    request.options.tokens = kShownTokens;
+    model.texts = generate_texts(loaded.model, spec, request, loaded.device);
   }
 }
 

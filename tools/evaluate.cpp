@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "evaluation/forgetting.h"
 #include "tools/output.h"
 #include "tools/table.h"
 #include "tools/trained_model.h"
@@ -67,7 +68,10 @@ ExitCode run(const Arguments& arguments) {
   const LoadedModel loaded = load_run(arguments);
   const Dataset dataset = dataset_of(loaded, DataPlaces::from_environment());
   const auto real = real_data(loaded, dataset, options, inception);
-  const Evaluation evaluation = evaluate(loaded, dataset, options, real.get());
+  Evaluation evaluation = evaluate(loaded, dataset, options, real.get());
+  if (options.metrics.empty() || std::ranges::count(options.metrics, "forgetting") > 0) {
+    add_forgetting(loaded, dataset, options, DataPlaces::from_environment(), evaluation);
+  }
   if (arguments.flag("json")) {
     print_json(evaluation.to_json());
   } else {
@@ -89,7 +93,8 @@ Verb evaluate_verb() {
           {"split", Takes::word, "train|validation|test", "test, or validation where there is no test split"},
           {"metrics", Takes::text, "A,B",
            "likelihood, monitors (losses, signs of health); of samples: frechet, kernel, precision_recall, "
-           "density_coverage, modes, memorization; without: likelihood,monitors"},
+           "density_coverage, modes, memorization; forgetting: of a fine-tuned run, losses before and after, on new and old "
+           "data; without: likelihood,monitors,forgetting"},
           {"k", Takes::integer, "K", "draws per example for a bound or estimate", "1", false, positive},
           {"samples", Takes::integer, "N", "drawn for metrics of samples", "10000", false, positive},
           {"inception", Takes::text, "FILE",

@@ -1,12 +1,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <iostream>
+
 #include "core/error.h"
 #include "evaluation/evaluate.h"
 #include "tools/output.h"
 #include "tools/trained_model.h"
 #include "tools/verb.h"
-#include "trainers/samples.h"
+#include "trainers/text_generation.h"
 
 namespace genzoo {
 namespace {
@@ -28,7 +30,8 @@ AnyModel load_draft(const Arguments& arguments, const LoadedModel& loaded) {
   return draft.model;
 }
 
-ExitCode run(const Arguments& arguments) {
+/// Refuses options that mean nothing together.
+void check(const Arguments& arguments) {
   for (const char* other : {"temperature", "top-k", "top-p"}) {
     if (arguments.flag("greedy") && arguments.given(other)) {
       throw UsageError(fmt::format("generate: --greedy draws nothing, so --{} has no meaning; leave one out", other));
@@ -37,36 +40,105 @@ ExitCode run(const Arguments& arguments) {
   if (arguments.given("draft-tokens") && !arguments.given("draft")) {
     throw UsageError("generate: --draft-tokens says how far a draft looks ahead, and there is none; give --draft RUN");
   }
-  const LoadedModel loaded = load_run(arguments);
-  if (!loaded.model.can.generate) refuse(loaded, "generates no text");
-  GenerateOptions options;
+  for (const char* other : {"prompt", "json", "n", "batch"}) {
+    if (arguments.flag("interactive") && arguments.given(other)) {
+      throw UsageError(fmt::format(
+          "generate: --interactive answers each line that is typed, so --{} has no meaning; leave one out", other));
+    }
+  }
+}
+
+/// Text as it comes to standard output.
+void print_at_once(std::string_view piece) {
+  print(piece);
+  flush_output();
+}
+
+/// Ends a line on a terminal.
+void end_line(std::string_view text, bool always) {
+  if ((always || isatty(STDOUT_FILENO) == 1) && !text.ends_with('\n')) print_at_once("\n");
+}
+
+/// Continues each line of standard input, which ends it. Text i is that of line i.
+void converse(const LoadedModel& loaded, TextRequest request) {
+  request.stream = [](size_t, std::string_view piece) { print_at_once(piece); };
+  const bool asks = isatty(STDIN_FILENO) == 1;
+  for (uint64_t line = 0;; ++line) {
+    if (asks) fmt::print(stderr, "> ");
+    std::string prompt;
+    if (!std::getline(std::cin, prompt)) return;
+    if (prompt.empty()) continue;
+    request.prompts = {prompt};
+    request.first = line;
+    try {
+      end_line(generate_texts(loaded.model, loaded.spec, request, loaded.device)[0], /*always=*/true);
+    } catch (const UsageError& error) {  // a prompt with a character that has no token is no reason to end
+      fmt::print(stderr, "genzoo: {}\n", error.what());
+    }
+  }
+}
+
+TextRequest request_of(const Arguments& arguments) {
+  TextRequest request;
+  GenerateOptions& options = request.options;
   options.tokens = arguments.integer("tokens");
   options.temperature = arguments.number("temperature");
   options.top_k = arguments.integer("top-k");
   options.top_p = arguments.number("top-p");
   options.greedy = arguments.flag("greedy");
+  options.repetition_penalty = arguments.number("repetition-penalty");
   options.weight_type = parse_weight_type(arguments.text("weight-type"));
+  if (arguments.given("prompt")) request.prompts = arguments.all("prompt");
+  request.stops = arguments.all("stop");
+  request.n = arguments.integer("n");
+  request.batch = arguments.integer("batch");
+  request.seed = static_cast<uint64_t>(arguments.integer("seed"));
+  return request;
+}
+
+/// Texts, and whether they stand on standard output already.
+struct Generated {
+  std::vector<std::string> texts;
+  bool shown = false;
+};
+
+Generated continuations(const Arguments& arguments, const LoadedModel& loaded, TextRequest request) {
+  if (!loaded.model.can.generate) refuse(loaded, "generates no text");
   SpeculationCounts counts;
   if (arguments.given("draft")) {
-    options.draft = {load_draft(arguments, loaded).module, arguments.integer("draft-tokens"), &counts};
+    request.options.draft = {load_draft(arguments, loaded).module, arguments.integer("draft-tokens"), &counts};
   }
-  const auto texts =
-      generate_texts(loaded.model, loaded.spec, arguments.text("prompt"), arguments.integer("n"), options,
-                     static_cast<uint64_t>(arguments.integer("seed")), Purpose::sample, loaded.device);
+  if (arguments.flag("interactive")) {
+    converse(loaded, std::move(request));
+    return {{}, /*shown=*/true};
+  }
+  // A single text is shown as it comes; of several the first could wait for the last of its batch.
+  const bool streams = !arguments.flag("json") && request.prompts.size() == 1 && request.n == 1;
+  if (streams) request.stream = [](size_t, std::string_view piece) { print_at_once(piece); };
+  Generated generated{generate_texts(loaded.model, loaded.spec, request, loaded.device), streams};
   if (counts.passes > 0) {
     fmt::print(stderr, "the draft proposed {} tokens, {} were accepted; {} passes of the model gave {}\n",
                counts.proposed, counts.accepted, counts.passes, counts.passes + counts.accepted);
   }
+  return generated;
+}
+
+ExitCode run(const Arguments& arguments) {
+  check(arguments);
+  const LoadedModel loaded = load_run(arguments);
+  const TextRequest request = request_of(arguments);
+  const Generated generated = loaded.model.can.fill
+                                  ? Generated{fill_texts(loaded.model, loaded.spec, request, loaded.device)}
+                                  : continuations(arguments, loaded, request);
   if (arguments.flag("json")) {
-    print_json(texts);
+    print_json(generated.texts);
     return ExitCode::done;
   }
-  for (size_t i = 0; i < texts.size(); ++i) {
+  for (size_t i = 0; i < generated.texts.size(); ++i) {
+    const std::string& text = generated.texts[i];
     if (i > 0) print("---\n");
-    print(texts[i]);
-    // On a terminal and between texts a line is ended; a single text elsewhere is the text to the byte.
-    const bool line = texts.size() > 1 || isatty(STDOUT_FILENO) == 1;
-    if (line && (texts[i].empty() || texts[i].back() != '\n')) print("\n");
+    if (!generated.shown) print(text);
+    end_line(text, /*always=*/generated.texts.size() > 1);  // a single text elsewhere is the text to the byte
   }
   return ExitCode::done;
 }
@@ -75,28 +147,38 @@ ExitCode run(const Arguments& arguments) {
 
 Verb generate_verb() {
   const Range share{0, 1, true, false, "in (0, 1]"};
-  return {
-      "generate",
-      "continues a text",
-      "RUN",
-      "The text goes to standard output and nothing else does. Several are separated by a line ---; with --json they\n"
-      "are an array of strings. Text i depends on the seed and i only.",
-      with_run_options({
-          {"prompt", Takes::text, "TEXT", "what the text begins with; without: the beginning of a line", ""},
-          {"tokens", Takes::integer, "N", "how many to add", "256", false, positive},
-          {"temperature", Takes::number, "T", "divides the logits: below 1 safer, above 1 wilder", "1", false,
-           positive},
-          {"top-k", Takes::integer, "K", "draw from the K likeliest tokens only; 0: all", "0", false, non_negative},
-          {"top-p", Takes::number, "P", "draw from the fewest tokens of probability P in all", "1", false, share},
-          {"greedy", Takes::nothing, "", "always the likeliest token"},
-          {"weight-type", Takes::word, "float32|bfloat16|int8",
-           "type the weights are read in: int8 is fastest and rounds most", "float32"},
-          {"draft", Takes::text, "RUN", "a smaller model of the same tokens that proposes some; same distribution"},
-          {"draft-tokens", Takes::integer, "N", "how many it proposes at a time", "4", false, positive},
-          {"seed", Takes::integer, "S", "of the draws", "0", false, non_negative},
-          {"n", Takes::integer, "N", "how many texts", "1", false, positive},
-      }),
-      run};
+  return {"generate",
+          "continues a text",
+          "RUN",
+          "A model that fills in text does so where the prompt says [MASK]. The text goes to standard output as it "
+          "comes, and\n"
+          "nothing else does. Several are separated by a line ---; with\n"
+          "--json they are an array of strings. Text i depends on its prompt, the seed and i only.",
+          with_run_options({
+              {"prompt", Takes::any_times, "TEXT",
+               "what the text begins with; without: the beginning of a line. May be given several times"},
+              {"tokens", Takes::integer, "N", "how many to add", "256", false, positive},
+              {"temperature", Takes::number, "T", "divides the logits: below 1 safer, above 1 wilder", "1", false,
+               positive},
+              {"top-k", Takes::integer, "K", "draw from the K likeliest tokens only; 0: all", "0", false, non_negative},
+              {"top-p", Takes::number, "P", "draw from the fewest tokens of probability P in all", "1", false, share},
+              {"repetition-penalty", Takes::number, "R",
+               "makes tokens that stand in the text already less likely: above 1; Keskar et al. (2019) take 1.2", "1",
+               false, positive},
+              {"stop", Takes::any_times, "TEXT", "ends a text before it; may be given several times"},
+              {"greedy", Takes::nothing, "", "always the likeliest token"},
+              {"weight-type", Takes::word, "float32|bfloat16|int8",
+               "type the weights are read in: int8 is fastest and rounds most", "float32"},
+              {"draft", Takes::text, "RUN", "a smaller model of the same tokens that proposes some; same distribution"},
+              {"draft-tokens", Takes::integer, "N", "how many it proposes at a time", "4", false, positive},
+              {"seed", Takes::integer, "S", "of the draws", "0", false, non_negative},
+              {"n", Takes::integer, "N", "how many texts of each prompt", "1", false, positive},
+              {"batch", Takes::integer, "N",
+               "texts continued together: faster, and rounded otherwise, so that rarely a draw differs", "1", false,
+               positive},
+              {"interactive", Takes::nothing, "", "continues each line of standard input as it is typed"},
+          }),
+          run};
 }
 
 }  // namespace genzoo

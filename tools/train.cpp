@@ -7,6 +7,7 @@
 #include "tools/output.h"
 #include "tools/verb.h"
 #include "trainers/estimate.h"
+#include "trainers/fine_tuning.h"
 #include "trainers/train_experiment.h"
 
 namespace genzoo {
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 ExperimentConfig read_experiment(const Arguments& arguments) {
   ConfigSource source = ConfigSource::from_file(arguments.text("CONFIG"));
   for (const auto& assignment : arguments.all("set")) source.set(assignment);
+  inherit_settings(source);
   auto config = read_config<ExperimentConfig>(source);
   if (arguments.given("device")) config.device = arguments.text("device");
   if (arguments.given("threads")) config.threads = arguments.integer("threads");

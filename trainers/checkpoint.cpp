@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "models/registry.h"
+#include "trainers/learner.h"
 #include "trainers/run_folder.h"
 
 namespace genzoo {
@@ -41,19 +42,6 @@ int64_t parse_step(const std::string& text, const fs::path& path) {
   return step;
 }
 
-/// The config a checkpoint carries. It was read once when it was written: mistakes in it are damage, or another
-/// version's.
-ExperimentConfig config_of(const Checkpoint& checkpoint, const fs::path& path) {
-  try {
-    return read_config<ExperimentConfig>(ConfigSource::from_text(checkpoint.info.config, "its config"));
-  } catch (const ConfigError& mistakes) {
-    const std::string all = mistakes.what();
-    throw RunError(
-        fmt::format("{}: this genzoo cannot read the config it was trained with: {}; use the genzoo that wrote it",
-                    path.string(), all.substr(0, all.find('\n'))));
-  }
-}
-
 Tensor bytes_of(const std::string& text) {
   Tensor bytes = torch::empty({static_cast<int64_t>(text.size())}, torch::kByte);
   std::ranges::copy(text, static_cast<char*>(bytes.data_ptr()));
@@ -74,6 +62,20 @@ void take_tokenizer(Checkpoint& checkpoint, const fs::path& path) {
   checkpoint.tensors.erase(found);
 }
 
+CheckpointInfo info_of(const Metadata& metadata, const fs::path& path) {
+  const std::string format = entry(metadata, "format", path);
+  if (format != kFormat) {
+    throw RunError(fmt::format("{}: checkpoint format '{}'; this genzoo reads '{}'", path.string(), format, kFormat));
+  }
+  CheckpointInfo info;
+  info.step = parse_step(entry(metadata, "step", path), path);
+  info.config = entry(metadata, "config", path);
+  info.spec = DataSpec::from_json(parse_json(entry(metadata, "spec", path), path.string()));
+  const auto parent = metadata.find("parent");
+  if (parent != metadata.end()) info.parent = parent->second;
+  return info;
+}
+
 std::string names(const std::vector<int64_t>& steps) {
   std::string text;
   for (const int64_t step : steps) text += fmt::format("{}{}", text.empty() ? "" : ", ", step);
@@ -89,11 +91,12 @@ void save_checkpoint(const fs::path& path, const CheckpointInfo& info, int64_t s
     all[kTokenizer] = bytes_of(spec.tokenizer);
     spec.tokenizer.clear();
   }
-  const Metadata metadata{{"format", kFormat},
-                          {"step", std::to_string(info.step)},
-                          {"seed", std::to_string(seed)},
-                          {"config", info.config},
-                          {"spec", spec.to_json().dump()}};
+  Metadata metadata{{"format", kFormat},
+                    {"step", std::to_string(info.step)},
+                    {"seed", std::to_string(seed)},
+                    {"config", info.config},
+                    {"spec", spec.to_json().dump()}};
+  if (!info.parent.empty()) metadata["parent"] = info.parent;
   write_safetensors(path, all, metadata, /*with_checksum=*/true);
 }
 
@@ -105,17 +108,24 @@ NamedTensors Checkpoint::below(const std::string& prefix) const {
   return result;
 }
 
+ExperimentConfig config_of(const CheckpointInfo& info, const fs::path& path) {
+  try {
+    return read_config<ExperimentConfig>(ConfigSource::from_text(info.config, "its config"));
+  } catch (const ConfigError& mistakes) {
+    const std::string all = mistakes.what();
+    throw RunError(
+        fmt::format("{}: this genzoo cannot read the config it was trained with: {}; use the genzoo that wrote it",
+                    path.string(), all.substr(0, all.find('\n'))));
+  }
+}
+
+CheckpointInfo read_checkpoint_info(const fs::path& path) {
+  return info_of(read_safetensors_header(path).metadata, path);
+}
+
 Checkpoint read_checkpoint(const fs::path& path) {
   TensorFile file = read_safetensors(path);
-  const std::string format = entry(file.metadata, "format", path);
-  if (format != kFormat) {
-    throw RunError(fmt::format("{}: checkpoint format '{}'; this genzoo reads '{}'", path.string(), format, kFormat));
-  }
-  Checkpoint checkpoint;
-  checkpoint.info.step = parse_step(entry(file.metadata, "step", path), path);
-  checkpoint.info.config = entry(file.metadata, "config", path);
-  checkpoint.info.spec = DataSpec::from_json(parse_json(entry(file.metadata, "spec", path), path.string()));
-  checkpoint.tensors = std::move(file.tensors);
+  Checkpoint checkpoint{info_of(file.metadata, path), std::move(file.tensors)};
   take_tokenizer(checkpoint, path);
   return checkpoint;
 }
@@ -163,8 +173,9 @@ LoadedModel load_model(const fs::path& run_or_file, Which which, Weights weights
     loaded.run = folder;
   }
   const Checkpoint checkpoint = read_checkpoint(loaded.path);
-  loaded.config = config_of(checkpoint, loaded.path);
+  loaded.config = config_of(checkpoint.info, loaded.path);
   loaded.spec = checkpoint.info.spec;
+  loaded.parent = checkpoint.info.parent;
   loaded.step = checkpoint.info.step;
   loaded.device = resolve_device(device.empty() ? "auto" : device);
   loaded.model = make_model(loaded.config.model, loaded.spec, static_cast<uint64_t>(loaded.config.seed));
@@ -175,6 +186,7 @@ LoadedModel load_model(const fs::path& run_or_file, Which which, Weights weights
   if (loaded.has_ema) {
     for (const auto& [name, tensor] : averaged) state[name] = tensor;
   }
+  if (loaded.config.train.lora) state = with_updates_added(state, *loaded.config.train.lora, loaded.path.string());
   load_module_state(*loaded.model.module, state, loaded.path.string());
   loaded.model.module->to(loaded.device);
   loaded.model.module->eval();

@@ -19,6 +19,7 @@ struct CheckpointInfo {
   int64_t step = 0;
   std::string config;  ///< YAML, as resolved
   DataSpec spec;
+  std::string parent = {};  ///< JSON of the run whose weights it began with, see fine_tuning.h; empty: none
 };
 
 /// Tensors `model.*`, `ema.*`, `optimizer.*`; metadata: step, config, seed, spec, format, checksum. Whole or not there.
@@ -32,6 +33,12 @@ struct Checkpoint {
   /// Those below a prefix, the prefix taken off.
   NamedTensors below(const std::string& prefix) const;
 };
+
+/// Without its tensors; so a large tokenizer is missing. Throws as read_checkpoint.
+CheckpointInfo read_checkpoint_info(const std::filesystem::path& path);
+
+/// The config a checkpoint carries. Throws RunError naming `path` when this genzoo cannot read it.
+ExperimentConfig config_of(const CheckpointInfo& info, const std::filesystem::path& path);
 
 /// Throws UsageError if there is no such file, RunError with one line if it is damaged or no checkpoint of genzoo.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
@@ -49,8 +56,9 @@ struct LoadedModel {
   ExperimentConfig config;
   DataSpec spec;
   int64_t step = 0;
-  bool has_ema = false;  ///< the averaged weights are in use
-  AnyModel model;        ///< on its device
+  std::string parent = {};  ///< as CheckpointInfo::parent
+  bool has_ema = false;     ///< the averaged weights are in use
+  AnyModel model;           ///< on its device
   torch::Device device = torch::kCPU;
 };
 
@@ -60,6 +68,7 @@ enum class Which { newest, best };
 /// A run folder's checkpoint, or the file itself. Throws UsageError saying what is missing and what is there.
 std::filesystem::path find_checkpoint(const std::filesystem::path& run_or_file, Which which);
 
+/// Low-rank updates are added to the weights they are of: the model is one like any other.
 LoadedModel load_model(const std::filesystem::path& run_or_file, Which which, Weights weights,
                        const std::string& device);
 

@@ -34,6 +34,12 @@ void Ema::end_update() {
   }
 }
 
+void Ema::restart() {
+  const torch::NoGradGuard no_grad;
+  for (size_t g = 0; g < means_.size(); ++g) means_[g].copy_(optimizer_->parameters().groups()[g].values);
+  for (auto& buffer : buffers_) buffer.mean.copy_(buffer.live);
+}
+
 NamedTensors Ema::state() const {
   NamedTensors state;
   for (const auto& slice : optimizer_->parameters().slices()) {

@@ -27,6 +27,8 @@ class Ema final {
   /// After it: the buffers' turn, which nobody's step passes over.
   void end_update();
 
+  void restart();  ///< the averages are the weights as they are now
+
   NamedTensors state() const;            ///< by parameter and buffer name; views
   void load(const NamedTensors& state);  ///< throws RunError if a name or shape differs
 

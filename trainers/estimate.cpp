@@ -15,7 +15,7 @@
 #include "core/memory.h"
 #include "core/workers.h"
 #include "models/model.h"
-#include "models/registry.h"
+#include "trainers/learner.h"
 #include "trainers/precision.h"
 #include "trainers/step.h"
 
@@ -211,7 +211,7 @@ CostEstimate estimate_cost(const ExperimentConfig& config, const Dataset& datase
   const auto meter = std::make_shared<AllocationMeter>();
   {
     const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
-    AnyModel model = make_model(config.model, dataset.spec, static_cast<uint64_t>(config.seed));
+    AnyModel model = make_learner(config, dataset.spec);
     model.module->train();
     require_players(t, model);
     cost.parameters = parameter_count(*model.module);

@@ -66,7 +66,18 @@ void PlayerOptimizers::fields(Fields& f) {
   f("discriminator", discriminator, "the discriminator's; same: train.optimizer");
 }
 
+void LoraConfig::fields(Fields& f) {
+  f("rank", rank, "of the updates", positive);
+  f("alpha", alpha, "updates are scaled by alpha / rank", positive);
+  f("layers", layers, "which linear layers: names, with * for any characters, separated by commas");
+}
+
 void TrainConfig::fields(Fields& f) {
+  f("init_from", init_from,
+    "where the weights come from, instead of being drawn: a run, a checkpoint, or a folder of `transformers`. Settings "
+    "of the model that are not given are those of that model");
+  f("freeze", freeze, "parameters that do not learn: names, with * for any characters, separated by commas");
+  f("lora", lora, "low-rank updates of linear layers, which alone learn; none: off");
   f("steps", steps, "updates; of two players: generator updates; 0: the initial model is saved", non_negative);
   f("batch_size", batch_size, "examples per batch; of text: windows",
     Range{1, 1 << 20, false, false, "in [1, 1048576]"});

@@ -42,7 +42,18 @@ struct PlayerOptimizers {
   void fields(Fields& f);
 };
 
+/// Low-rank updates of linear layers that learn in place of everything else. Hu et al. (2022).
+struct LoraConfig {
+  int64_t rank = 8;
+  double alpha = 16.0;  ///< an update is scaled by alpha / rank
+  std::string layers = "*attention*,*mlp*";
+  void fields(Fields& f);
+};
+
 struct TrainConfig {
+  std::string init_from;
+  std::string freeze;
+  std::optional<LoraConfig> lora;
   int64_t steps = 1000;
   int64_t batch_size = 128;
   int64_t accumulate = 1;

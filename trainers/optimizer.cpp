@@ -20,6 +20,15 @@ int64_t padded(int64_t elements, int64_t element_size) {
   return (elements + unit - 1) / unit * unit;
 }
 
+/// The parameters that learn, by name.
+torch::OrderedDict<std::string, Tensor> learning(const torch::nn::Module& module) {
+  torch::OrderedDict<std::string, Tensor> some;
+  for (const auto& item : module.named_parameters()) {
+    if (item.value().requires_grad()) some.insert(item.key(), item.value());
+  }
+  return some;
+}
+
 /// Whether the kernels can work on it; else LibTorch's operators do.
 bool for_kernels(const Tensor& t) { return t.is_cpu() && t.scalar_type() == torch::kFloat; }
 
@@ -82,7 +91,7 @@ double base_lr(const OptimizerConfig& config) {
 
 FlatParameters::FlatParameters(torch::nn::Module& module) {
   const torch::NoGradGuard no_grad;
-  const auto named = module.named_parameters();
+  const auto named = learning(module);
   std::vector<int64_t> sizes;
   std::vector<torch::TensorOptions> options;
   for (const auto& item : named) {
@@ -118,14 +127,14 @@ FlatParameters::FlatParameters(torch::nn::Module& module) {
   for (size_t i = 0; i < slices_.size(); ++i) {
     named[i].value().mutable_grad() = view(groups_[slices_[i].group].gradients, slices_[i]);
   }
-  leaves_ = std::make_unique<LeafGradients>(module.parameters());
+  leaves_ = std::make_unique<LeafGradients>(named.values());
 }
 
 FlatParameters::FlatParameters(torch::nn::Module& replica, const FlatParameters& original)
     : groups_(original.groups_), slices_(original.slices_) {
   const torch::NoGradGuard no_grad;
   for (Group& group : groups_) group.gradients = torch::zeros_like(group.gradients);
-  const auto named = replica.named_parameters();
+  const auto named = learning(replica);
   TORCH_CHECK(named.size() == slices_.size(), "a replica has ", named.size(), " parameters, wanted ", slices_.size());
   for (size_t i = 0; i < slices_.size(); ++i) {
     TORCH_CHECK(named[i].key() == slices_[i].name, "a replica has ", named[i].key(), ", wanted ", slices_[i].name);
@@ -133,7 +142,7 @@ FlatParameters::FlatParameters(torch::nn::Module& replica, const FlatParameters&
     p.set_data(view(groups_[slices_[i].group].values, slices_[i]));
     p.mutable_grad() = view(groups_[slices_[i].group].gradients, slices_[i]);
   }
-  leaves_ = std::make_unique<LeafGradients>(replica.parameters());
+  leaves_ = std::make_unique<LeafGradients>(named.values());
 }
 
 Tensor FlatParameters::view(const Tensor& flat, const Slice& slice) {

@@ -75,7 +75,8 @@ class FlatParameters final {
     bool decays;
   };
 
-  /// Call once, after the module has its final device; do not call zero_grad() on the module afterwards.
+  /// Of the parameters that learn. Call once, after the module has its final device; do not call zero_grad() on the
+  /// module afterwards.
   explicit FlatParameters(torch::nn::Module& module);
 
   /// A replica's: its parameters become views of the values of `original`, a module of the same kind; its gradients are

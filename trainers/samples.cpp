@@ -9,7 +9,6 @@
 
 #include "core/error.h"
 #include "core/image.h"
-#include "data/tokenizers/tokenizer.h"
 
 namespace genzoo {
 namespace {
@@ -19,23 +18,6 @@ constexpr double kExtent = 5.0;  // half the side of the square in which 2-D dat
 constexpr int64_t kDensityGrid = 200;
 constexpr int64_t kGridGap = 2;              // pixels between images
 constexpr int64_t kMaxPictureSide = 65'500;  // pixels; GIMP's, ImageMagick's and browsers' limits are near
-
-/// The token a text without a prompt begins with: a line's beginning is what follows a newline.
-std::string default_prompt(const Tokenizer& tokenizer) {
-  const auto has_tokens = [&](const std::string& text) {
-    try {
-      return tokenizer.encode(text).numel() > 0;
-    } catch (const UsageError&) {
-      return false;
-    }
-  };
-  if (has_tokens("\n")) return "\n";
-  for (int64_t token = 0; token < tokenizer.vocabulary(); ++token) {
-    const std::string text = tokenizer.decode(torch::full({1}, token, torch::kLong));
-    if (has_tokens(text)) return text;
-  }
-  throw RunError("samples: the tokenizer makes no token of any text");
-}
 
 /// Points between a and b (n, Z) at share t of the angle between them.
 Tensor great_circle(const Tensor& a, const Tensor& b, double t) {
@@ -155,25 +137,6 @@ Tensor density_picture(const AnyModel& model, const DataSpec& spec, torch::Devic
   Rng rng = Rng::for_batch(0, Purpose::score, 0, 0, device);
   const Tensor log_density = model.can.log_prob(points, 1, rng).reshape({kDensityGrid, kDensityGrid});
   return density_plot(log_density.to(torch::kCPU), kExtent);
-}
-
-std::vector<std::string> generate_texts(const AnyModel& model, const DataSpec& spec, const std::string& prompt,
-                                        int64_t n, const GenerateOptions& options, uint64_t seed, Purpose purpose,
-                                        torch::Device device) {
-  if (!model.can.generate) throw UsageError(fmt::format("{} generates no text", model.family));
-  const EvalMode eval(*model.module);
-  const auto tokenizer = tokenizer_from_json(spec.tokenizer);
-  const std::string start = prompt.empty() ? default_prompt(*tokenizer) : prompt;
-  const Tensor tokens = tokenizer->encode(start).to(device);
-  std::vector<std::string> texts;
-  // One row at a time: the text of sample i is the same whatever n is.
-  for (int64_t i = 0; i < n; ++i) {
-    Rng rng = Rng::for_rows(seed, purpose, static_cast<uint64_t>(i), 1, device);
-    const Tensor row = model.can.generate(tokens.unsqueeze(0), options, rng)[0].to(torch::kCPU);
-    texts.push_back(
-        tokenizer->decode(prompt.empty() ? row.narrow(0, tokens.size(0), row.size(0) - tokens.size(0)) : row));
-  }
-  return texts;
 }
 
 }  // namespace genzoo

@@ -33,11 +33,6 @@ Tensor picture_of(const Tensor& samples, const DataSpec& spec, int64_t columns);
 /// exact density of 2-D vectors.
 Tensor density_picture(const AnyModel& model, const DataSpec& spec, torch::Device device);
 
-/// n continuations of a prompt (empty: of a line's beginning), one string each, prompt included.
-std::vector<std::string> generate_texts(const AnyModel& model, const DataSpec& spec, const std::string& prompt,
-                                        int64_t n, const GenerateOptions& options, uint64_t seed, Purpose purpose,
-                                        torch::Device device);
-
 /// Grid values 0 ... levels - 1 as 0 ... 255, for pictures of binarized images.
 Tensor as_pixels(const Tensor& images, int64_t levels);
 

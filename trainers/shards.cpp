@@ -112,6 +112,11 @@ Shards::Shards(AnyModel& model, int64_t shards) : model_(model), count_(shards) 
   for (int worker = 1; worker < count; ++worker) {
     twins_.push_back(model.twin());
     twins_.back().module->train(model.module->is_training());
+    // What learns is shared by the learners; what does not, once and for all.
+    const auto own = model.module->named_parameters();
+    for (auto& item : twins_.back().module->named_parameters()) {
+      if (!item.value().requires_grad()) item.value().set_data(own[item.key()]);
+    }
   }
   workers_ = std::make_unique<Workers>(count);
 }

@@ -149,6 +149,13 @@ void settle_resumed(ExperimentConfig& config, const RunFolder& run, const TrainR
   }
 }
 
+void start_from_parent(Trainer& trainer, const ExperimentConfig& config, const DataSpec& spec) {
+  if (config.train.init_from.empty()) return;
+  const ParentWeights parent = read_parent(config.train.init_from);
+  require_same_tokens(parent, spec);
+  trainer.start_from(parent);
+}
+
 }  // namespace
 
 ConfigChanges compare_configs(ExperimentConfig& run, ExperimentConfig& now) {
@@ -220,6 +227,7 @@ TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& reque
   }
   const Dataset dataset = open_dataset(config.data, request.places);
   Trainer trainer(config, dataset, run);
+  if (!resuming || saved.empty()) start_from_parent(trainer, config, dataset.spec);
   if (resuming && saved.empty()) trainer.restart();
   if (resuming && !saved.empty()) read_newest(run, [&](const fs::path& newest) { trainer.load(newest); });
 
@@ -231,6 +239,7 @@ TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& reque
     }
   }
   write_file_whole(run.config(), write_config(config));  // first of all: with it the folder is a run's
+  if (!dataset.spec.tokenizer.empty()) write_file_whole(run.tokenizer(), dataset.spec.tokenizer);
   RunRecord record(run);
   if (resuming && !request.quiet) warn_of_other_instructions(record);
   record.begin(config, trainer.model(), request, resuming);

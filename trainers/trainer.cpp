@@ -11,10 +11,11 @@
 
 #include "core/file.h"
 #include "core/signals.h"
-#include "models/registry.h"
 #include "trainers/cuda_graph.h"
+#include "trainers/learner.h"
 #include "trainers/monitoring.h"
 #include "trainers/samples.h"
+#include "trainers/text_generation.h"
 
 namespace genzoo {
 namespace {
@@ -29,7 +30,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 AnyModel model_on(const ExperimentConfig& config, const DataSpec& spec, torch::Device device) {
-  AnyModel model = make_model(config.model, spec, static_cast<uint64_t>(config.seed));
+  AnyModel model = make_learner(config, spec);
   model.module->to(device);
   model.module->train();
   return model;
@@ -87,9 +88,16 @@ void Trainer::load(const std::filesystem::path& path) {
     optimizer->load(checkpoint.below(optimizer_prefix(name)));
   }
   if (ema_) ema_->load(checkpoint.below("ema." + ema_prefix_));
+  parent_ = checkpoint.info.parent;
   resumed_ = true;
   steps_done_ = last_saved_ = checkpoint.info.step;
   seconds_before_ = seconds_logged(run_, steps_done_);
+}
+
+void Trainer::start_from(const ParentWeights& parent) {
+  load_parent(*model_.module, parent);
+  parent_ = parent.record;
+  if (ema_) ema_->restart();
 }
 
 TrainOutcome Trainer::run() {
@@ -236,9 +244,11 @@ void Trainer::sample() {
   const auto seed = static_cast<uint64_t>(config_.seed);
   SampleOutput output{.picture = {}, .text = {}, .note = {}};
   if (model_.can.generate) {
-    GenerateOptions options;
-    options.tokens = kTextTokens;
-    output.text = generate_texts(model_, spec_, "", 1, options, seed, Purpose::latent, device_)[0];
+    TextRequest request;
+    request.options.tokens = kTextTokens;
+    request.seed = seed;
+    request.purpose = Purpose::latent;
+    output.text = generate_texts(model_, spec_, request, device_)[0];
   } else if (model_.can.sample) {
     SampleOptions options;
     options.mean = model_.can.samples_have_mean;
@@ -286,7 +296,8 @@ void Trainer::save() {
   const torch::NoGradGuard no_grad;
   const NamedTensors all = state();
   require_finite(all);
-  save_checkpoint(run_.checkpoint(steps_done_), {steps_done_, write_config(config_), spec_}, config_.seed, all);
+  save_checkpoint(run_.checkpoint(steps_done_), {steps_done_, write_config(config_), spec_, parent_}, config_.seed,
+                  all);
   last_saved_ = steps_done_;
   settle_checkpoints(run_, config_.train.keep);
 }

@@ -14,6 +14,7 @@
 #include "trainers/checkpoint.h"
 #include "trainers/ema.h"
 #include "trainers/experiment.h"
+#include "trainers/fine_tuning.h"
 #include "trainers/observer.h"
 #include "trainers/run_folder.h"
 #include "trainers/step.h"
@@ -44,6 +45,9 @@ class Trainer final {
   /// Goes on from a checkpoint, or, when there was none yet, from the start. Throws RunError if it does not fit.
   void load(const std::filesystem::path& checkpoint);
   void restart() { resumed_ = true; }
+
+  /// Begins with other weights than those that were drawn: fine_tuning.h. Before anything else is asked of it.
+  void start_from(const ParentWeights& parent);
 
   /// Trains to the last step, or until a signal comes. Throws DivergedError at a non-finite number; the last
   /// checkpoint is then still good.
@@ -77,6 +81,7 @@ class Trainer final {
   AnyModel model_;
   std::unique_ptr<Step> step_;
   std::unique_ptr<Ema> ema_;
+  std::string parent_;      ///< CheckpointInfo::parent
   std::string ema_prefix_;  ///< of the averaged module's names within the model's: "generator." or ""
   TrainingSource source_;
   std::optional<EvaluationSource> validation_;

@@ -10,6 +10,7 @@
 #include "tests/trainers/tiny_experiment.h"
 #include "trainers/checkpoint.h"
 #include "trainers/samples.h"
+#include "trainers/text_generation.h"
 #include "trainers/trainer.h"
 
 namespace genzoo {
@@ -68,7 +69,7 @@ TEST_CASE("on a GPU: what a trained model does agrees with the CPU", "[trainers]
     if (here.token_log_prob) {
       const Tensor y = at::roll(x, -1, 1);
       CHECK_THAT(there.token_log_prob(x.cuda(), y.cuda()), IsClose(here.token_log_prob(x, y), 1e-4));
-      CHECK(generate_texts(gpu.model, gpu.spec, "", 1, {.tokens = 12}, 0, Purpose::sample, gpu.device).size() == 1);
+      CHECK(generate_texts(gpu.model, gpu.spec, {.options = {.tokens = 12}}, gpu.device).size() == 1);
     } else if (here.log_prob && *here.likelihood.kind == LikelihoodKind::exact) {
       Rng unused = Rng::for_batch(0, Purpose::score, 0),
           unused_there = Rng::for_batch(0, Purpose::score, 0, 0, gpu.device);
