@@ -10,6 +10,8 @@
 #include "models/classifier/classifier.h"
 #include "models/gan/gan.h"
 #include "models/realnvp/realnvp.h"
+#include "models/recurrent/recurrent.h"
+#include "models/recurrent/seq2seq.h"
 #include "models/transformer/bert.h"
 #include "models/transformer/pixel_transformer.h"
 #include "models/transformer/transformer.h"
@@ -60,6 +62,8 @@ constexpr std::array kModels{
     entry<TransformerImpl>(),
     entry<BertImpl>(),
     entry<PixelTransformerImpl>(),
+    entry<RecurrentImpl>(),
+    entry<RecurrentSeq2SeqImpl>(),
     entry<ClassifierImpl>(),
 };
 

@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "evaluation/metric.h"
+#include "tests/models/kinds_of_data.h"
 #include "tests/models/small_settings.h"
 #include "tests/support.h"
 #include "trainers/checkpoint.h"
@@ -16,58 +17,6 @@
 
 namespace genzoo {
 namespace {
-
-constexpr int64_t kRows = 8;
-
-DataSpec images(const std::string& name, int64_t levels) {
-  DataSpec spec;
-  spec.dataset = name;
-  spec.kind = DataKind::images;
-  spec.shape = {1, 16, 16};  // of a few hundred pixels: some families draw one after the other
-  spec.levels = levels;
-  return spec;
-}
-
-DataSpec vectors() {
-  DataSpec spec;
-  spec.dataset = "vectors";
-  spec.shape = {2};
-  return spec;
-}
-
-DataSpec tokens() {
-  DataSpec spec;
-  spec.dataset = "tokens";
-  spec.kind = DataKind::tokens;
-  spec.vocabulary = 11;
-  spec.token_unit = "char";
-  return spec;
-}
-
-const std::vector<DataSpec>& kinds_of_data() {
-  static const std::vector<DataSpec> kinds = [] {
-    DataSpec labelled = images("images", 256);
-    labelled.classes = 3;
-    return std::vector<DataSpec>{labelled, images("binarized", 2), vectors(), tokens()};
-  }();
-  return kinds;
-}
-
-/// Random examples as they would be stored; of tokens: random text, the model's whole context.
-Batch batch_for(const DataSpec& data, const AnyModel& model, uint64_t index, int64_t rows = kRows) {
-  Rng rng = Rng::for_batch(11, Purpose::synthetic_data, index);
-  if (data.kind == DataKind::tokens) {
-    const Tensor text = rng.integers(data.vocabulary, {rows, model.can.context + 1});
-    return {text.slice(1, 0, model.can.context), text.slice(1, 1)};
-  }
-  std::vector<int64_t> size = data.shape;
-  size.insert(size.begin(), rows);
-  if (data.kind == DataKind::images) {
-    const Tensor x = rng.integers(data.levels, size).to(torch::kByte);
-    return {x, data.classes > 0 ? rng.integers(data.classes, {rows}) : Tensor()};
-  }
-  return {rng.normal(size), {}};
-}
 
 /// Runs a law for each family and each kind of data it can model, with the first settings that can.
 void for_each_fit(const std::function<void(AnyModel&, const DataSpec&, const Choice&)>& law) {
@@ -131,7 +80,7 @@ TEST_CASE("each family models some kind of data with its default settings, made 
 
 TEST_CASE("what a model claims to draw, it draws", "[models][zoo]") {
   for_each_fit([](AnyModel& model, const DataSpec& data, const Choice&) {
-    CHECK((model.can.sample || model.can.generate || model.can.class_logits));
+    CHECK((model.can.sample || model.can.generate || model.can.class_logits || model.can.translate));
     if (model.can.sample) {
       std::vector<SampleOptions> ways{{}};
       if (model.can.samples_have_mean) ways.push_back({.temperature = 1.0, .mean = true});
@@ -161,6 +110,21 @@ TEST_CASE("what a model claims to draw, it draws", "[models][zoo]") {
         CHECK(torch::equal(model.can.generate(prompt, options, same), text));
       }
     }
+    if (model.can.translate) {
+      const EvalMode eval(*model.module);
+      const Tensor sources = batch_for(data, model, 0).x;
+      for (const TranslateOptions& options : {TranslateOptions{}, {.tokens = 9, .beams = 3}, {.draw = true}}) {
+        Rng rng = Rng::for_rows(0, Purpose::sample, 0, kRows), same = Rng::for_rows(0, Purpose::sample, 0, kRows);
+        const Tensor targets = model.can.translate(sources, options, rng);
+        REQUIRE(targets.sizes() == at::IntArrayRef({kRows, options.tokens > 0 ? options.tokens : data.shape[1]}));
+        CHECK(targets.min().item<int64_t>() >= 0);
+        CHECK(targets.max().item<int64_t>() == data.end_token);
+        const Tensor ended = targets.eq(data.end_token).to(torch::kLong);
+        CHECK(ended.select(1, -1).all().item<bool>());
+        CHECK(ended.diff(1, 1).ge(0).all().item<bool>());  // once ended, ended
+        CHECK(torch::equal(model.can.translate(sources, options, same), targets));
+      }
+    }
   });
 }
 
@@ -184,6 +148,11 @@ TEST_CASE("what a model claims to know, it tells", "[models][zoo]") {
       REQUIRE(log_prob.sizes() == batch.y.sizes());
       CHECK(finite(log_prob));
       CHECK(log_prob.max().item<double>() <= 0);
+    }
+    if (model.can.pair_logits) {
+      const Tensor logits = model.can.pair_logits(batch.x, batch.y);
+      REQUIRE(logits.sizes() == at::IntArrayRef({kRows, batch.y.size(1), data.vocabulary}));
+      CHECK(finite(logits));
     }
     if (model.can.decode) {
       std::vector<int64_t> latent = model.can.latent_shape;
@@ -334,6 +303,7 @@ NamedTensors outputs(const AnyModel& model, const Batch& batch) {
   if (can.sample) said["sample"] = can.sample(batch.size(), rng, {});
   if (can.log_prob) said["log_prob"] = can.log_prob(batch.x, 2, rng);
   if (can.token_log_prob) said["token_log_prob"] = can.token_log_prob(batch.x, batch.y);
+  if (can.pair_logits) said["pair_logits"] = can.pair_logits(batch.x, batch.y);
   if (can.encode) said["encode"] = can.encode(batch.x);
   if (can.reconstruct) said["reconstruct"] = can.reconstruct(batch.x);
   if (can.class_logits) said["class_logits"] = can.class_logits(batch.x);
@@ -378,6 +348,10 @@ TEST_CASE("nothing draws from the default generator", "[models][zoo]") {
             const EvalMode eval(*model->module);
             Rng rng = Rng::for_rows(0, Purpose::sample, 0, 4);
             model->can.generate(batch.x, {.tokens = 3}, rng);
+          }
+          if (model->can.translate) {
+            Rng rng = Rng::for_rows(0, Purpose::sample, 0, 4);
+            model->can.translate(batch.x, {.draw = true}, rng);
           }
           REQUIRE(torch::equal(state(), before));
         }

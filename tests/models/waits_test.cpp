@@ -56,7 +56,12 @@ std::vector<DataSpec> kinds_of_data() {
   tokens.kind = DataKind::tokens;
   tokens.vocabulary = 11;
   tokens.token_unit = "char";
-  return {images, vectors, tokens};
+  DataSpec pairs = tokens;
+  pairs.dataset = "pairs";
+  pairs.kind = DataKind::pairs;
+  pairs.shape = {6, 5};
+  pairs.end_token = 10;
+  return {images, vectors, tokens, pairs};
 }
 
 Batch batch_for(const DataSpec& data, const AnyModel& model) {
@@ -65,6 +70,10 @@ Batch batch_for(const DataSpec& data, const AnyModel& model) {
   if (data.kind == DataKind::tokens) {
     const Tensor text = rng.integers(data.vocabulary, {kRows, model.can.context + 1});
     return {text.slice(1, 0, model.can.context), text.slice(1, 1)};
+  }
+  if (data.kind == DataKind::pairs) {
+    const Tensor x = rng.integers(data.vocabulary, {kRows, data.shape[0]});
+    return {x, rng.integers(data.vocabulary, {kRows, data.shape[1]})};
   }
   std::vector<int64_t> size = data.shape;
   size.insert(size.begin(), kRows);
