@@ -5,6 +5,8 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "core/error.h"
 #include "data/tokenizers/tokenizer.h"
@@ -98,19 +100,22 @@ Tensor BertImpl::forward(const Tensor& x) { return logits(hidden(x, /*dropout=*/
 
 Loss BertImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
   const Tensor& x = batch.x;
+  const int64_t B = x.size(0), T = x.size(1);
+  // As many in each text, so that sizes do not depend on draws, and every text counts.
+  const auto count = std::max<int64_t>(1, std::llround(config_.mask_share * static_cast<double>(T)));
   const auto real = at::TensorOptions(x.device()).dtype(torch::kFloat);
-  const Tensor u = rng.uniform_like(at::empty(x.sizes(), real));
-  // The place with the smallest number is always one of them, so that every text counts.
-  const Tensor masked = u.lt(config_.mask_share).logical_or(u.eq(u.amin(/*dim=*/1, /*keepdim=*/true)));
-  const Tensor how = rng.uniform_like(u);
-  const Tensor others = rng.integers(vocabulary_, x.sizes()).to(x.device());
-  Tensor input = at::where(masked.logical_and(how.lt(0.8)), at::full({}, mask_token_, x.options()), x);
-  input = at::where(masked.logical_and(how.ge(0.9)), others, input);
+  const Tensor order = rng.uniform_like(at::empty({B, T}, real));
+  const Tensor places = std::get<1>(order.topk(count, /*dim=*/1));  // (B, count)
+  const Tensor how = rng.uniform_like(at::empty({B, count}, real));
+  const Tensor others = rng.integers(vocabulary_, {B, count}).to(x.device()), y = x.gather(/*dim=*/1, places);
+  const Tensor mask = at::full({}, mask_token_, x.options());
+  const Tensor shown = at::where(how.lt(0.8), mask, at::where(how.ge(0.9), others, y));
   const Dropout dropout{config_.dropout, is_training() ? &rng : nullptr};
-  const Tensor chosen = masked.flatten();
-  const Tensor z = logits(hidden(input, dropout).flatten(0, 1).index({chosen})), y = x.flatten().index({chosen});
-  return {at::cross_entropy_loss(z, y),
-          {{"masked_accuracy", z.detach().argmax(/*dim=*/1).eq(y).to(torch::kFloat).mean()}}};
+  const Tensor h = hidden(x.scatter(/*dim=*/1, places, shown), dropout);
+  const Tensor there = h.gather(/*dim=*/1, places.unsqueeze(2).expand({-1, -1, h.size(2)}));  // (B, count, C)
+  const Tensor z = logits(there).flatten(0, 1);
+  const Tensor right = z.detach().argmax(/*dim=*/1).eq(y.flatten()).to(torch::kFloat).mean();
+  return {at::cross_entropy_loss(z, y.flatten()), {{"masked_accuracy", right}}};
 }
 
 Tensor BertImpl::fill(const Tensor& x, const GenerateOptions& options, Rng& rng) {

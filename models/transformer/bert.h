@@ -5,10 +5,10 @@
 //
 //   Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers, 2019, https://arxiv.org/abs/1810.04805.
 //
-// Of its places a share is masked (section 3.1): of these four fifths become the mask token, a tenth another token, and
-// a tenth stay as they are. The second task of the paper, whether two sentences follow each other, is left out, after
-// Liu et al., RoBERTa, 2019, https://arxiv.org/abs/1907.11692, section 4.2. What it learns is no distribution of texts,
-// so it has no likelihood.
+// Of a text's places a share is to be filled in, as many in every text and at least one (section 3.1): of these four
+// fifths become the mask token, a tenth another token, and a tenth stay as they are. The second task of the paper,
+// whether two sentences follow each other, is left out, after Liu et al., RoBERTa, 2019,
+// https://arxiv.org/abs/1907.11692, section 4.2. What it learns is no distribution of texts, so it has no likelihood.
 //
 // Legend: B batch, T tokens, V rows of the embedding (the vocabulary and, behind it, the mask token where the tokenizer
 // has none), C channels (n_embd).
@@ -63,7 +63,7 @@ class BertImpl final : public torch::nn::Module {
   Tensor forward(const Tensor& x);
 
   /// The loss above over batch.x (B, T), places and masks drawn from `rng`, nats per masked token; term
-  /// masked_accuracy: the share of masked tokens that are the likeliest. At least one place of each text is masked.
+  /// masked_accuracy: the share of masked tokens that are the likeliest.
   Loss loss(const Batch& batch, Rng& rng, int64_t step);
 
   /// Fills in x (B, T): the likeliest tokens, or with options.greedy = false drawn ones, one after another, the place

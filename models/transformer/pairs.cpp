@@ -47,10 +47,10 @@ Tensor TransformerImpl::pair_hidden(const Tensor& x, const Tensor& y, const Drop
 }
 
 Loss TransformerImpl::pair_loss(const Batch& batch, const Dropout& dropout) {
-  const Tensor h = pair_hidden(batch.x, batch.y, dropout);
-  const Tensor counted = up_to_end(batch.y, end_token_).flatten();
-  const Tensor z = logits(h.flatten(0, 1).index({counted}));
-  return {at::cross_entropy_loss(z, batch.y.flatten().index({counted})), {}};
+  const Tensor z = logits(pair_hidden(batch.x, batch.y, dropout)).flatten(0, 1);
+  const Tensor nats = at::cross_entropy_loss(z, batch.y.flatten(), /*weight=*/{}, at::Reduction::None);
+  const Tensor counted = up_to_end(batch.y, end_token_).flatten().to(nats.scalar_type());
+  return {(nats * counted).sum() / counted.sum(), {}};
 }
 
 Tensor TransformerImpl::pair_logits(const Tensor& x, const Tensor& y) {

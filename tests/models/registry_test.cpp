@@ -80,7 +80,7 @@ TEST_CASE("each family models some kind of data with its default settings, made 
 
 TEST_CASE("what a model claims to draw, it draws", "[models][zoo]") {
   for_each_fit([](AnyModel& model, const DataSpec& data, const Choice&) {
-    CHECK((model.can.sample || model.can.generate || model.can.class_logits || model.can.translate));
+    CHECK((model.can.sample || model.can.generate || model.can.class_logits || model.can.translate || model.can.fill));
     if (model.can.sample) {
       std::vector<SampleOptions> ways{{}};
       if (model.can.samples_have_mean) ways.push_back({.temperature = 1.0, .mean = true});
