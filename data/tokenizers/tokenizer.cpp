@@ -73,19 +73,16 @@ std::string huggingface_tokenizer(const std::string& json) {
   }
   const Json byte_level{
       {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
-  const Json each_character{
-      {"type", "Split"}, {"pattern", {{"Regex", "(?s:.)"}}}, {"behavior", "Isolated"}, {"invert", false}};
-  const Json model = bytes ? Json{{"type", "BPE"}, {"vocab", vocabulary}, {"merges", Json::array()}}
-                           : Json{{"type", "WordLevel"}, {"vocab", vocabulary}, {"unk_token", "<unk>"}};
+  // Byte pairs of which none are merged: characters stay what they are.
   const Json file{{"version", "1.0"},
                   {"truncation", nullptr},
                   {"padding", nullptr},
                   {"added_tokens", Json::array()},
                   {"normalizer", nullptr},
-                  {"pre_tokenizer", bytes ? byte_level : each_character},
+                  {"pre_tokenizer", bytes ? byte_level : Json()},
                   {"post_processor", nullptr},
                   {"decoder", bytes ? byte_level : Json{{"type", "Fuse"}}},
-                  {"model", model}};
+                  {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", Json::array()}}}};
   return file.dump(1) + "\n";
 }
 
