@@ -82,24 +82,24 @@ class SmallSettings final : public Fields {
 struct SettingsVariant {
   Choice choice;
   std::string description;  ///< "likelihood gaussian, network mlp"
-  int64_t changed = 0;      ///< choices that are not the default
 };
 
 /// Every legal combination of a family's choices, the default one first. Of families with hundreds of them those in
 /// which at most two choices are not the default: every two that could get into each other's way.
 inline std::vector<SettingsVariant> variants_of(const ModelEntry& entry) {
-  std::vector<SettingsVariant> variants;
+  std::vector<SettingsVariant> variants, few;
   for (std::optional<std::vector<size_t>> picks{std::in_place}; picks;) {
     SmallSettings small(*picks);
     Choice choice{std::string(entry.name), entry.defaults()};
     choice.settings.fields(small);
-    const auto changed = std::ranges::count_if(*picks, [](size_t pick) { return pick != 0; });
-    if (small.legal()) variants.push_back({choice, small.description(), changed});
+    if (small.legal()) {
+      variants.push_back({choice, small.description()});
+      if (std::ranges::count_if(*picks, [](size_t pick) { return pick != 0; }) <= 2) few.push_back(variants.back());
+    }
     picks = small.next();
   }
   constexpr size_t kMany = 100;
-  if (variants.size() > kMany) std::erase_if(variants, [](const SettingsVariant& v) { return v.changed > 2; });
-  return variants;
+  return variants.size() > kMany ? few : variants;
 }
 
 /// The model, or nothing when such settings cannot model such data.

@@ -139,7 +139,7 @@ TEST_CASE("a text drawn with a draft depends on its own stream only", "[models][
 
 TEST_CASE("several tokens after cached ones see what they would in the whole text", "[models][transformer]") {
   Rng init = draws();
-  SelfAttention attention({.n_embd = 16, .n_head = 2, .n_kv_head = 2}, 0.5, init);
+  SelfAttention attention(AttentionConfig{.n_embd = 16, .n_head = 2, .n_kv_head = 2}, 0.5, init);
   const torch::NoGradGuard no_grad;
   for (const auto type : {torch::kDouble, torch::kFloat}) {
     for (const bool reduced : {false, true}) {
@@ -150,12 +150,12 @@ TEST_CASE("several tokens after cached ones see what they would in the whole tex
       const ReducedBlock* block = reduced ? &layers : nullptr;
       const Tensor x = init.normal({3, 9, 16}).to(type);
       const PositionTable positions = rotary_positions(9, 8, type);
-      const Tensor whole = attention->forward(x, positions, {}, nullptr, block);
+      const Tensor whole = attention->forward(x, positions, {}, {.reduced = block});
       LayerCache cache(3, 2, 9, 8, type);
       const double rounding = type == torch::kDouble ? 1e-12 : 1e-5;
       for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 3}, {3, 4}, {4, 9}}) {
-        const Tensor part =
-            attention->forward(x.slice(1, begin, end), positions.slice(begin, end - begin), {}, &cache, block);
+        const Tensor part = attention->forward(x.slice(1, begin, end), positions.slice(begin, end - begin), {},
+                                               {.cache = &cache, .reduced = block});
         CHECK_THAT(part, IsClose(whole.slice(1, begin, end), rounding));
       }
     }

@@ -33,17 +33,17 @@ TEST_CASE("generation with cached keys and values equals generation without", "[
 
 TEST_CASE("logits over cached keys and values are those over the whole text", "[models][transformer]") {
   Rng init = draws();
-  SelfAttention attention({.n_embd = 16, .n_head = 2, .n_kv_head = 2}, 0.5, init);
+  SelfAttention attention(AttentionConfig{.n_embd = 16, .n_head = 2, .n_kv_head = 2}, 0.5, init);
   attention->to(torch::kDouble);
   const torch::NoGradGuard no_grad;
   const Tensor x = init.normal({3, 8, 16}).to(torch::kDouble);
   const PositionTable positions = rotary_positions(8, 8, torch::kDouble);
   const Tensor whole = attention->forward(x, positions, {});
   LayerCache cache(3, 2, 8, 8, torch::kDouble);
-  CHECK_THAT(attention->forward(x.slice(1, 0, 3), positions.slice(0, 3), {}, &cache),
+  CHECK_THAT(attention->forward(x.slice(1, 0, 3), positions.slice(0, 3), {}, {.cache = &cache}),
              IsClose(whole.slice(1, 0, 3), 1e-12));
   for (int64_t t = 3; t < 8; ++t) {
-    const Tensor one = attention->forward(x.slice(1, t, t + 1), positions.slice(t, 1), {}, &cache);
+    const Tensor one = attention->forward(x.slice(1, t, t + 1), positions.slice(t, 1), {}, {.cache = &cache});
     CHECK_THAT(one, IsClose(whole.slice(1, t, t + 1), 1e-12));
   }
   CHECK(cache.length == 8);
