@@ -124,9 +124,10 @@ TransformerConfig mpt(const ForeignConfig& c) {
   return config;
 }
 
-Json rope_json(const RotaryPositions& rotary) {
+/// `always`: also a share of 1 is said, for architectures whose default is another.
+Json rope_json(const RotaryPositions& rotary, bool always) {
   Json json{{"rope_type", "default"}, {"rope_theta", rotary.theta}};
-  if (rotary.share != 1) json["partial_rotary_factor"] = rotary.share;
+  if (always || rotary.share != 1) json["partial_rotary_factor"] = rotary.share;
   if (const auto* linear = std::get_if<LinearAngles>(&rotary.scaling)) {
     json.update({{"rope_type", "linear"}, {"factor", linear->factor}});
   } else if (const auto* llama3 = std::get_if<Llama3Angles>(&rotary.scaling)) {
@@ -275,10 +276,11 @@ Json architecture_config(Architecture architecture, const TransformerConfig& c, 
       break;
   }
   if (rotary) {
-    json["rope_parameters"] = rope_json(*rotary);
+    const bool neox = architecture == Architecture::gpt_neox;
+    json["rope_parameters"] = rope_json(*rotary, neox);
     json["rope_theta"] = rotary->theta;
     const bool scaled = !std::holds_alternative<UnscaledAngles>(rotary->scaling);
-    json["rope_scaling"] = scaled ? rope_json(*rotary) : Json();
+    json["rope_scaling"] = scaled ? rope_json(*rotary, neox) : Json();
   }
   return json;
 }

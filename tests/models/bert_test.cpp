@@ -57,6 +57,10 @@ TEST_CASE("BERT's loss is of masked tokens alone, and of at least one a text", "
   Bert model = sharp_bert(config);
   // Its embedding of the mask decides alone what it expects of texts of one token, most of the time.
   const Tensor x = random_tokens({400, 1});
+  {
+    const torch::NoGradGuard no_grad;
+    model->named_parameters()["token_embedding.weight"].mul_(8);  // so that it matters which token is seen
+  }
   Rng rng = draws();
   const double loss = model->loss({x, {}}, rng, 0).total.item<double>();
   const torch::NoGradGuard no_grad;

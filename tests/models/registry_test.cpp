@@ -304,6 +304,8 @@ NamedTensors outputs(const AnyModel& model, const Batch& batch) {
   if (can.log_prob) said["log_prob"] = can.log_prob(batch.x, 2, rng);
   if (can.token_log_prob) said["token_log_prob"] = can.token_log_prob(batch.x, batch.y);
   if (can.pair_logits) said["pair_logits"] = can.pair_logits(batch.x, batch.y);
+  if (can.fill)
+    said["fill"] = can.fill(batch.x.slice(1, 0, -1).index_fill(1, torch::tensor({1, 2}), can.mask_token), {}, rng);
   if (can.encode) said["encode"] = can.encode(batch.x);
   if (can.reconstruct) said["reconstruct"] = can.reconstruct(batch.x);
   if (can.class_logits) said["class_logits"] = can.class_logits(batch.x);

@@ -10,7 +10,7 @@
 namespace genzoo {
 namespace {
 
-constexpr int64_t kEnd = 4;  // of five tokens
+constexpr int kEnd = 4;  // of five tokens
 
 DataSpec pairs_spec(int64_t source = 4, int64_t target = 3) {
   DataSpec spec = text_spec(kEnd + 1);

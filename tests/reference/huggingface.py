@@ -19,14 +19,15 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # 
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, BertConfig, GPT2Config, GPTNeoXConfig, LlamaConfig, MptConfig  # noqa: E402
 
 ROOT = Path(__file__).parent / "huggingface"
-VOCABULARY = 280
+VOCABULARY = 280  # rows; the tokenizer has 274 tokens, the last of which ends a text, or is BERT's mask
+END = 273
 
 CASES = {
-    "gpt2": (GPT2Config(vocab_size=VOCABULARY, n_positions=32, n_embd=16, n_layer=2, n_head=2, bos_token_id=279,
-                        eos_token_id=279), {}),
+    "gpt2": (GPT2Config(vocab_size=VOCABULARY, n_positions=32, n_embd=16, n_layer=2, n_head=2, bos_token_id=END,
+                        eos_token_id=END), {}),
     "gpt2_sharded": (GPT2Config(vocab_size=VOCABULARY, n_positions=32, n_embd=16, n_layer=2, n_head=2, n_inner=24,
-                                activation_function="gelu", tie_word_embeddings=False, bos_token_id=279,
-                                eos_token_id=279), {"max_shard_size": "25KB"}),
+                                activation_function="gelu", tie_word_embeddings=False, bos_token_id=END,
+                                eos_token_id=END), {"max_shard_size": "25KB"}),
     "llama": (LlamaConfig(vocab_size=VOCABULARY, max_position_embeddings=32, hidden_size=16, intermediate_size=24,
                           num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2), {}),
     "llama3": (LlamaConfig(vocab_size=VOCABULARY, max_position_embeddings=64, hidden_size=16, intermediate_size=24,
