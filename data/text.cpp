@@ -16,6 +16,7 @@
 #include "data/synthetic.h"
 #include "data/tokenizers/pipeline.h"
 #include "data/tokenizers/tokenizer.h"
+#include "data/tokenizers/utf8.h"
 
 namespace genzoo {
 namespace {
@@ -29,8 +30,6 @@ void text_fields(Fields& f, TokensConfig& tokens, double& validation) {
   f("validation", validation, "the share of the text, at its end, kept for validation",
     Range{0, 1, true, true, "in (0, 1)"});
 }
-
-bool continues_character(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
 
 // In pieces, so that the int64 tokens of a large text are never all in memory.
 Tensor encode_compactly(const Tokenizer& tokenizer, std::string_view text) {

@@ -112,8 +112,11 @@ Likelihood text_likelihood(const LoadedModel& loaded, const Dataset& dataset, Sp
     for (int64_t i = 0; i < values.size(0); ++i) tokens.add(values[i]);
     const Tensor means = cost.mean(1);
     for (int64_t i = 0; i < means.size(0); ++i) windows.add(means[i].item<double>());
-    for (const Tensor& row : batch.y.to(torch::kCPU).unbind()) {
-      bytes += static_cast<int64_t>(tokenizer->decode(row).size());
+    // Behind the token before them: what a decoder does at a text's beginning is not done to what stands within one.
+    const Tensor first = batch.x.narrow(/*dim=*/1, 0, 1).to(torch::kCPU);
+    const Tensor rows = torch::cat({first, batch.y.to(torch::kCPU)}, /*dim=*/1);
+    for (int64_t i = 0; i < rows.size(0); ++i) {
+      bytes += static_cast<int64_t>(tokenizer->decode(rows[i]).size() - tokenizer->decode(first[i]).size());
     }
   }
   return {tokens.mean(),

@@ -47,6 +47,7 @@ ExitCode train(const Arguments& arguments) {
     count_pieces(text, counts);
     bytes += static_cast<int64_t>(text.size());
   }
+  if (bytes == 0) throw UsageError("tokenizer train: there is no text in the files; give some to learn from");
   const auto tokenizer =
       make_byte_pair_pipeline(train_byte_pairs(counts, size, arguments.integer("min-frequency"), special), special);
   write_file_whole(out, tokenizer->to_json());
@@ -68,7 +69,9 @@ ExitCode encode(const Arguments& arguments) {
   require_option(arguments, "encode", "tokenizer", true);
   const auto tokenizer = open_tokenizer(arguments.text("tokenizer"));
   const std::string text = read_file(only_file(arguments, "encode"));
-  const Tensor tokens = tokenizer->encode(text);
+  if (text.empty()) throw UsageError(fmt::format("tokenizer encode: {} is empty", arguments.text("FILE")));
+  Tensor tokens = tokenizer->encode(text);
+  if (arguments.flag("whole")) tokens = tokenizer->whole(tokens).tokens;
   const std::string& out = arguments.text("out");
   write_tokens(out, tokens, *tokenizer);
   Json facts;
@@ -104,6 +107,7 @@ ExitCode run(const Arguments& arguments) {
     throw UsageError(fmt::format("tokenizer: no action '{}'; the nearest of train, encode, decode is '{}'", action,
                                  closest_name(action, known)));
   }
+  if (action != "encode") require_option(arguments, action.c_str(), "whole", false);
   if (action == "train") return train(arguments);
   require_option(arguments, action.c_str(), "vocab-size", false);
   require_option(arguments, action.c_str(), "min-frequency", false);
@@ -123,14 +127,14 @@ Verb tokenizer_verb() {
       "Hugging Face's `tokenizers` does with ByteLevel, line by line; the first token is <|endoftext|>.\n"
       "`tokenizer encode --tokenizer PATH FILE --out FILE.safetensors` writes a text's tokens as the array `tokens`\n"
       "(uint16, or uint32 if there are more than 65,536), `tokenizer decode` writes the text of such a file. PATH: a\n"
-      "tokenizer.json, or a folder with one, or with GPT-2's vocab.bpe and encoder.json. What such a file adds to a "
-      "whole\n"
-      "text, a beginning or an end, is not added.",
+      "tokenizer.json, or a folder with one, or with GPT-2's vocab.bpe and encoder.json.",
       {{"vocab-size", Takes::integer, "N", "of train: tokens in all", nullptr, false,
         Range{257, 1 << 24, false, false, "in [257, 16777216]"}},
        {"min-frequency", Takes::integer, "N", "of train: how often a pair must occur to be merged", "2", false,
         positive},
        {"tokenizer", Takes::text, "PATH", "of encode and decode: the tokenizer"},
+       {"whole", Takes::nothing, "",
+        "of encode: with the beginning and end that the tokenizer puts around a whole text, where it has them"},
        {"out", Takes::text, "FILE", "the file to write", nullptr, true},
        {"json", Takes::nothing, "", "print JSON"}},
       run};

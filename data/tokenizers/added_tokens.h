@@ -4,9 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "data/tokenizers/normalizer.h"
+#include "data/tokenizers/splitter.h"
 
 namespace genzoo {
 
@@ -23,22 +27,29 @@ struct AddedToken {
 /// Finds them in a text as `tokenizers` does: the leftmost first, of those that begin there the longest.
 class AddedTokens final {
  public:
-  explicit AddedTokens(std::vector<AddedToken> tokens);  ///< throws RunError if one is empty
+  /// Throws RunError if one is empty.
+  AddedTokens(std::vector<AddedToken> tokens, Normalizer normalizer);
 
-  /// Calls text(part) and token(index) for what lies between them and for each of them, from left to right.
-  void split(std::string_view all, const std::function<void(std::string_view)>& text,
-             const std::function<void(int32_t)>& token) const;
+  /// `first`: the whole text begins with it.
+  using TakeText = std::function<void(std::string_view part, bool first)>;
+  using TakeToken = std::function<void(int32_t index)>;
+  /// Calls text(part, first) for what lies between them, normalized, and token(index) for each of them, from left to
+  /// right. The parts lie in the text or in one added to `owned`.
+  void split(std::string_view all, OwnedTexts& owned, const TakeText& text, const TakeToken& token) const;
 
   const std::vector<AddedToken>& tokens() const { return tokens_; }
+  /// What is found in the text for each of them: its content, normalized where the text is.
+  const std::vector<std::string>& looked_for() const { return looked_for_; }
 
  private:
   /// Indices into tokens_ by the first byte, the longest first.
   using Beginnings = std::array<std::vector<size_t>, 256>;
-  const AddedToken* find(std::string_view all, size_t& at, const Beginnings& beginnings) const;
-  void split(std::string_view all, const Beginnings& beginnings, const std::function<void(std::string_view)>& text,
-             const std::function<void(int32_t)>& token) const;
+  std::optional<size_t> find(std::string_view all, size_t& at, const Beginnings& beginnings) const;
+  void split(std::string_view all, const Beginnings& beginnings, const TakeText& text, const TakeToken& token) const;
 
   std::vector<AddedToken> tokens_;
+  Normalizer normalizer_;
+  std::vector<std::string> looked_for_;
   Beginnings as_written_, normalized_;
 };
 

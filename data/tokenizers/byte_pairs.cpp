@@ -56,12 +56,6 @@ std::optional<int32_t> BytePairs::find(std::string_view token) const {
   return found == index_.end() ? std::optional<int32_t>() : found->second;
 }
 
-std::optional<char> BytePairs::fallback_byte(int32_t token) const {
-  const auto* const found = std::ranges::find(fallback_tokens_, token);
-  if (!settings_.byte_fallback || found == fallback_tokens_.end()) return {};
-  return static_cast<char>(found - fallback_tokens_.begin());
-}
-
 const BytePairs::Merge* BytePairs::merge_of(int32_t left, int32_t right) const {
   const auto found = merges_.find(key_of(left, right));
   return found == merges_.end() ? nullptr : &found->second;

@@ -41,8 +41,6 @@ class BytePairs final {
   const BytePairVocabulary& vocabulary() const { return vocabulary_; }
   const BytePairSettings& settings() const { return settings_; }
   std::optional<int32_t> find(std::string_view token) const;
-  /// The byte that a token of byte_fallback stands for; nothing for others.
-  std::optional<char> fallback_byte(int32_t token) const;
 
  private:
   struct Merge {

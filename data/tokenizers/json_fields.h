@@ -40,6 +40,9 @@ inline const SortedJson& object_in(const SortedJson& section, const char* key, c
   return section[key];
 }
 
+/// Whether a value is a whole number, not negative.
+inline bool is_count(const SortedJson& value) { return value.is_number_integer() && value >= 0; }
+
 /// The index of one of `count` tokens. There may be gaps between them, but not so many that a damaged index would
 /// allocate something huge.
 inline int32_t index_of(const SortedJson& value, size_t count, const std::string& where) {

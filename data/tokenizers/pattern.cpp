@@ -12,6 +12,10 @@
 #include <pcre2.h>
 
 namespace genzoo {
+
+const char* const kWordCharacters =
+    R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
+
 namespace {
 
 // Unicode's White_Space: PCRE2's own \s has U+180E besides, and the property itself is younger than the oldest PCRE2

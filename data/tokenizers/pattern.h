@@ -7,6 +7,10 @@
 
 namespace genzoo {
 
+/// Letters, marks, digits, connectors and joiners, to stand between brackets: Unicode's \w (UTS #18), as Rust's regex
+/// has it. PCRE2's own \w has no marks.
+extern const char* const kWordCharacters;
+
 /// A regular expression over UTF-8, compiled to machine code where PCRE2 can. Tokenizers' patterns are written for
 /// Oniguruma, and what they share with PCRE2 means what it means there: `\s` is Unicode's White_Space, `\d` and `\w`
 /// are Unicode's, `^` and `$` are at lines' ends. What would mean something else is refused: sets within brackets,

@@ -1,7 +1,6 @@
 #pragma once
 // Tokenizers as tokenizer.json describes them, the file of Hugging Face's `tokenizers`: added tokens are found, the
-// text between them is cut into pieces, and each piece becomes tokens of a model. What a "post_processor" would add
-// to a whole text, a beginning or an end, is kept in the file and not added here: windows of a text have none.
+// text between them is normalized and cut into pieces, and each piece becomes tokens of a model.
 
 #include <memory>
 #include <string>

@@ -15,8 +15,14 @@ using OwnedTexts = std::deque<std::string>;
 
 using TakePiece = std::function<void(std::string_view piece)>;
 
+/// A part of a text, to be cut into pieces.
+struct TextPart {
+  std::string_view text;
+  bool first = true;  ///< the whole text begins with it
+};
+
 /// Hands on the pieces of a text, from left to right. They lie in the text or in one added to `owned`.
-using Splitter = std::function<void(std::string_view text, OwnedTexts& owned, const TakePiece& take)>;
+using Splitter = std::function<void(TextPart part, OwnedTexts& owned, const TakePiece& take)>;
 
 struct Splitting {
   Splitter split;
@@ -26,8 +32,9 @@ struct Splitting {
 /// GPT-2's pattern: words with the space before them, numbers, other signs, spaces.
 extern const char* const kGPT2Pattern;
 
-/// `description`: null (a text is one piece) or an object with its "type": ByteLevel, Split, Digits, Sequence. Throws
-/// RunError naming what is not supported.
+/// `description`: null (a text is one piece) or an object with its "type": ByteLevel, Split, Digits, Punctuation,
+/// Whitespace, WhitespaceSplit, CharDelimiterSplit, BertPreTokenizer, Metaspace, Sequence. Throws RunError naming what
+/// is not supported.
 Splitting make_splitter(const SortedJson& description);
 
 }  // namespace genzoo

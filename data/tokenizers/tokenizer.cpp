@@ -36,6 +36,18 @@ Tensor checked_tokens(const Tensor& tokens, int64_t vocabulary) {
   return indices;
 }
 
+WholeText Tokenizer::whole(const Tensor& tokens, const Tensor& second) const {
+  if (!second.defined()) return {tokens, torch::zeros_like(tokens)};
+  return {torch::cat({tokens, second}), torch::cat({torch::zeros_like(tokens), torch::ones_like(second)})};
+}
+
+std::optional<int64_t> Tokenizer::find(std::string_view) const { return {}; }
+
+bool Tokenizer::is_special(int64_t token) const {
+  checked_tokens(torch::full({1}, token, torch::kLong), vocabulary());
+  return false;
+}
+
 std::unique_ptr<Tokenizer> tokenizer_from_json(const std::string& json) {
   const SortedJson description = parse_sorted_json(json, "tokenizer");
   if (description.is_object() && description.contains("model")) return pipeline_from_json(description);

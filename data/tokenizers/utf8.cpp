@@ -1,6 +1,15 @@
 #include "data/tokenizers/utf8.h"
 
 namespace genzoo {
+namespace {
+
+bool is_space_at(std::string_view text, size_t at, int& bytes) {
+  const CodePoint c = decode_utf8(text, at);
+  bytes = c.bytes;
+  return c.bytes > 0 && is_white_space(c.value);
+}
+
+}  // namespace
 
 CodePoint decode_utf8(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(text[at + i])); };
@@ -22,6 +31,28 @@ CodePoint decode_utf8(std::string_view text, size_t at) {
 bool is_white_space(uint32_t c) {
   return (c >= 0x09 && c <= 0x0d) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
          (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+size_t begin_of_last(std::string_view all, size_t end) {
+  size_t at = end - 1;
+  while (at > 0 && end - at < 4 && (static_cast<unsigned char>(all[at]) & 0xc0) == 0x80) --at;
+  return at;
+}
+
+size_t space_before(std::string_view all, size_t end, size_t least) {
+  while (end > least) {
+    const size_t at = begin_of_last(all, end);
+    int bytes = 0;
+    if (at < least || !is_space_at(all.substr(0, end), at, bytes) || at + static_cast<size_t>(bytes) != end) break;
+    end = at;
+  }
+  return end;
+}
+
+size_t space_after(std::string_view all, size_t begin) {
+  int bytes = 0;
+  while (begin < all.size() && is_space_at(all, begin, bytes)) begin += static_cast<size_t>(bytes);
+  return begin;
 }
 
 void append_utf8(std::string& text, uint32_t c) {

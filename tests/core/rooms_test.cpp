@@ -108,6 +108,7 @@ const std::vector<std::pair<std::regex, std::regex>> kPlaces = {
     {std::regex("^zlib\\.h$"), std::regex("^(data|core)/.*")},
     {std::regex("^curl/.*"), std::regex("^data/.*")},
     {std::regex("^pcre2\\.h$"), std::regex("^data/tokenizer.*")},
+    {std::regex("^utf8proc\\.h$"), std::regex("^data/tokenizers/unicode\\.cpp$")},
     {std::regex("^catch2/.*"), std::regex("^tests/support\\.h$")},
     {std::regex("^fmt/.*"), std::regex(".*")},
     {std::regex("^(torch|ATen|c10|caffe2)/.*"), std::regex("^(?!tools/).*")},

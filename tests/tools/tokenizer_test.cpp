@@ -58,6 +58,39 @@ TEST_CASE("tokenizer says what is wrong before it reads anything", "[tools][toke
   CHECK_THAT(error_of({"encode", "x.txt", "--out", "y", "--tokenizer", "nowhere"}), Contains("nowhere"));
   CHECK_THAT(error_of({"decode", "x", "--out", "y", "--tokenizer", "t", "--min-frequency", "3"}),
              Contains("--min-frequency is of another action"));
+  CHECK_THAT(error_of({"decode", "x", "--out", "y", "--tokenizer", "t", "--whole"}),
+             Contains("--whole is of another action"));
+}
+
+TEST_CASE("an empty text is refused, to learn from and to encode", "[tools][tokenizers]") {
+  const TempDir folder;
+  const Surroundings here{folder.path()};
+  write_text(folder / "empty.txt", "");
+  write_text(folder / "t.json", R"({"type":"bytes"})");
+  const Ended trained = genzoo({"tokenizer", "train", "empty.txt", "--vocab-size", "300", "--out", "u.json"}, here);
+  CHECK(trained.code == 2);
+  CHECK_THAT(trained.err, Contains("tokenizer train: there is no text in the files"));
+  const Ended encoded = genzoo({"tokenizer", "encode", "--tokenizer", "t.json", "empty.txt", "--out", "x"}, here);
+  CHECK(encoded.code == 2);
+  CHECK_THAT(encoded.err, Contains("empty.txt is empty"));
+  CHECK_FALSE(std::filesystem::exists(folder / "u.json"));
+}
+
+TEST_CASE("a whole text gets its beginning and end when asked for, and not otherwise", "[tools][tokenizers]") {
+  const TempDir folder;
+  const Surroundings here{folder.path()};
+  write_text(folder / "t.json",
+             R"({"model":{"type":"BPE","vocab":{"a":0,"<s>":1,"</s>":2},"merges":[]},"post_processor":)"
+             R"({"type":"BertProcessing","cls":["<s>",1],"sep":["</s>",2]}})");
+  write_text(folder / "a.txt", "aa");
+  const auto tokens_of = [&](std::vector<std::string> more) {
+    std::vector<std::string> words{"tokenizer", "encode", "--tokenizer", "t.json", "a.txt", "--out", "x"};
+    words.insert(words.end(), more.begin(), more.end());
+    REQUIRE(genzoo(words, here).code == 0);
+    return read_safetensors(folder / "x").tensors.at("tokens").to(torch::kLong);
+  };
+  CHECK(torch::equal(tokens_of({}), torch::tensor({0, 0})));
+  CHECK(torch::equal(tokens_of({"--whole"}), torch::tensor({1, 0, 0, 2})));
 }
 
 // Of more than 64 KiB, so that a checkpoint keeps it as a tensor.
