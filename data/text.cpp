@@ -135,7 +135,8 @@ void BytePairTokens::fields(Fields& f) {
 }
 
 void TokenizerTokens::fields(Fields& f) {
-  f("path", path, "a tokenizer.json, or a folder with one, or with GPT-2's vocab.bpe and encoder.json",
+  f("path", path,
+    "a tokenizer.json or tokenizer.model, or a folder with one, or with GPT-2's vocab.bpe and encoder.json",
     TextForm{"", "the path of a tokenizer", /*required=*/true});
 }
 

@@ -127,7 +127,8 @@ Verb tokenizer_verb() {
       "Hugging Face's `tokenizers` does with ByteLevel, line by line; the first token is <|endoftext|>.\n"
       "`tokenizer encode --tokenizer PATH FILE --out FILE.safetensors` writes a text's tokens as the array `tokens`\n"
       "(uint16, or uint32 if there are more than 65,536), `tokenizer decode` writes the text of such a file. PATH: a\n"
-      "tokenizer.json, or a folder with one, or with GPT-2's vocab.bpe and encoder.json.",
+      "tokenizer.json or SentencePiece's tokenizer.model, or a folder with one, or with GPT-2's vocab.bpe and\n"
+      "encoder.json.",
       {{"vocab-size", Takes::integer, "N", "of train: tokens in all", nullptr, false,
         Range{257, 1 << 24, false, false, "in [257, 16777216]"}},
        {"min-frequency", Takes::integer, "N", "of train: how often a pair must occur to be merged", "2", false,

@@ -8,6 +8,7 @@
 #include "core/json.h"
 #include "data/tokenizers/byte_level.h"
 #include "data/tokenizers/pipeline.h"
+#include "data/tokenizers/sentencepiece.h"
 
 namespace genzoo {
 namespace {
@@ -99,15 +100,19 @@ std::string huggingface_tokenizer(const std::string& json) {
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer(const fs::path& path) {
-  const fs::path file = fs::is_directory(path) ? first_in(path, {"tokenizer.json"}) : path;
+  const fs::path file =
+      fs::is_directory(path) ? first_in(path, {"tokenizer.json", "tokenizer.model", "spiece.model"}) : path;
   const fs::path merges = first_in(path, {"vocab.bpe", "merges.txt"});
   const fs::path encoder = first_in(path, {"encoder.json", "vocab.json"});
   if (file.empty() && (merges.empty() || encoder.empty())) {
-    throw UsageError(fmt::format("{}: no tokenizer.json, nor vocab.bpe and encoder.json", path.string()));
+    throw UsageError(
+        fmt::format("{}: no tokenizer.json, tokenizer.model, nor vocab.bpe and encoder.json", path.string()));
   }
   try {
-    return file.empty() ? pipeline_from_gpt2(read_file(encoder), read_file(merges))
-                        : tokenizer_from_json(read_file(file));
+    if (file.empty()) return pipeline_from_gpt2(read_file(encoder), read_file(merges));
+    const std::string text = read_file(file);
+    if (text.empty()) throw RunError("tokenizer: the file is empty");
+    return file.extension() == ".model" ? pipeline_from_json(json_of_sentencepiece(text)) : tokenizer_from_json(text);
   } catch (const RunError& error) {
     throw RunError(fmt::format("{}: {}", (file.empty() ? path : file).string(), error.what()));
   }

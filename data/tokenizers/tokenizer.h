@@ -60,8 +60,9 @@ std::optional<int64_t> special_token(const std::string& json, const std::string&
 /// tokenizer_from_json.
 std::string huggingface_tokenizer(const std::string& json);
 
-/// A tokenizer.json, or a folder with one, or with GPT-2's vocab.bpe and encoder.json (by other names merges.txt and
-/// vocab.json). Throws UsageError if it is not there, RunError naming the file when it is damaged or not supported.
+/// A tokenizer.json, or SentencePiece's tokenizer.model (or spiece.model), or a folder with one of them, or with
+/// GPT-2's vocab.bpe and encoder.json (by other names merges.txt and vocab.json). Throws UsageError if it is not there,
+/// RunError naming the file when it is damaged or not supported.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
 
 /// The tokens as contiguous int64 on the CPU. Throws RunError on an index outside the vocabulary.

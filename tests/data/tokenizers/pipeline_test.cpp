@@ -189,7 +189,7 @@ TEST_CASE("a tokenizer.json that is damaged or not supported is refused in one l
 TEST_CASE("a tokenizer is found in a file or a folder, and errors name it", "[data][tokenizers]") {
   const TempDir folder;
   CHECK_THROWS_AS(open_tokenizer(folder / "nowhere.json"), UsageError);
-  CHECK_THROWS_WITH(open_tokenizer(folder.path()), Contains("no tokenizer.json, nor vocab.bpe and encoder.json"));
+  CHECK_THROWS_WITH(open_tokenizer(folder.path()), Contains("no tokenizer.json, tokenizer.model, nor vocab.bpe"));
   write_file_whole(folder / "vocab.json", R"({"a": 0, "b": 1, "ab": 2, "<|endoftext|>": 3})");
   write_file_whole(folder / "merges.txt", "#version: 0.2\r\na b\r\n");
   const auto tokenizer = open_tokenizer(folder.path());
