@@ -74,7 +74,7 @@ constexpr std::array kDatasets = {
                               "made by the program"),
     entry<DebdConfig>("debd", kVectors, "binary vectors of 16 to 1,556 bits: 20 sets, by name",
                       "Lowd & Davis (2010), Van Haaren & Davis (2012), https://github.com/arranger1044/DEBD"),
-    entry<TextConfig>("text", kTokens, "your text: characters, bytes, or tokens of a tokenizer", "a file"),
+    entry<TextConfig>("text", kTokens, "your text, as characters, bytes, words or tokens", "a file"),
     entry<KingJamesConfig>("king_james", kTokens, "the King James Bible, 31,102 verses, one a line",
                            "Debian's package bible-kjv"),
     entry<TinyShakespeareConfig>("tiny_shakespeare", kTokens, "1,115,394 characters of Shakespeare's plays",

@@ -17,6 +17,7 @@
 #include "data/tokenizers/pipeline.h"
 #include "data/tokenizers/tokenizer.h"
 #include "data/tokenizers/utf8.h"
+#include "data/tokenizers/word_tokens.h"
 
 namespace genzoo {
 namespace {
@@ -25,8 +26,8 @@ namespace fs = std::filesystem;
 
 void text_fields(Fields& f, TokensConfig& tokens, double& validation) {
   f("tokens", tokens,
-    "what a token is: characters (Unicode code points that occur), bytes, bpe (byte pairs learned from the training "
-    "part), or those of a tokenizer that is there");
+    "what a token is: characters (Unicode code points that occur), bytes, bpe (byte pairs) or words, both learned from "
+    "the training part, or those of a tokenizer that is there");
   f("validation", validation, "the share of the text, at its end, kept for validation",
     Range{0, 1, true, true, "in (0, 1)"});
 }
@@ -54,6 +55,12 @@ size_t end_of_share(std::string_view text, double share) {
   return at;
 }
 
+std::unique_ptr<Tokenizer> learn_words(std::string_view text, const WordTokens& config) {
+  PieceCounts counts;
+  count_words(text, counts);
+  return make_word_pipeline(counts, config.vocab_size, config.min_frequency);
+}
+
 struct TokenSplits {
   std::unique_ptr<Tokenizer> tokenizer;
   Tensor train, validation;
@@ -77,10 +84,14 @@ TokenSplits tokenize(std::string_view text, const TokensConfig& tokens, double s
   if (std::holds_alternative<ByteTokens>(tokens)) return split_tokens(Tokenizer::bytes(), text, share);
   const size_t end = end_of_share(text, share);
   const std::string_view train = text.substr(0, end), validation = text.substr(end);
-  const auto* learned = std::get_if<BytePairTokens>(&tokens);
   TokenSplits splits;
-  splits.tokenizer =
-      learned ? learn_byte_pairs({&train, 1}, *learned) : open_tokenizer(std::get<TokenizerTokens>(tokens).path);
+  if (const auto* pairs = std::get_if<BytePairTokens>(&tokens)) {
+    splits.tokenizer = learn_byte_pairs({&train, 1}, *pairs);
+  } else if (const auto* words = std::get_if<WordTokens>(&tokens)) {
+    splits.tokenizer = learn_words(train, *words);
+  } else {
+    splits.tokenizer = open_tokenizer(std::get<TokenizerTokens>(tokens).path);
+  }
   splits.train = splits.tokenizer->encode(train).to(torch::kInt);
   splits.validation = splits.tokenizer->encode(validation).to(torch::kInt);
   return splits;
@@ -132,6 +143,12 @@ void BytePairTokens::fields(Fields& f) {
   f("vocab_size", vocab_size, "tokens in all, the 256 bytes among them",
     Range{256, 1 << 24, false, false, "in [256, 16777216]"});
   f("min_frequency", min_frequency, "how often a pair of tokens must stand side by side to be merged", positive);
+}
+
+void WordTokens::fields(Fields& f) {
+  f("vocab_size", vocab_size, "tokens in all, the unknown one among them",
+    Range{2, 1 << 24, false, false, "in [2, 16777216]"});
+  f("min_frequency", min_frequency, "how often a word must occur to be a token", positive);
 }
 
 void TokenizerTokens::fields(Fields& f) {

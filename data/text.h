@@ -12,7 +12,7 @@
 
 namespace genzoo {
 
-/// What a token is: one of the four below.
+/// What a token is: one of the five below.
 struct CharacterTokens {
   static constexpr const char* kName = "characters";
   void fields(Fields&) {}
@@ -28,13 +28,20 @@ struct BytePairTokens {
   int64_t min_frequency = 2;
   void fields(Fields& f);
 };
+/// Words and signs, learned from the training part (data/tokenizers/word_tokens.h tells what of a text is lost).
+struct WordTokens {
+  static constexpr const char* kName = "words";
+  int64_t vocab_size = 10000;
+  int64_t min_frequency = 1;
+  void fields(Fields& f);
+};
 /// Those of a tokenizer that is there.
 struct TokenizerTokens {
   static constexpr const char* kName = "tokenizer";
   std::string path;
   void fields(Fields& f);
 };
-using TokensConfig = std::variant<CharacterTokens, ByteTokens, BytePairTokens, TokenizerTokens>;
+using TokensConfig = std::variant<CharacterTokens, ByteTokens, BytePairTokens, WordTokens, TokenizerTokens>;
 
 struct TextConfig {
   std::string file;
