@@ -30,18 +30,12 @@ using safetensors::kMaxHeader;
 using safetensors::kMetadata;
 using safetensors::Mistake;
 using safetensors::parse_header;
+using safetensors::refuse;
 
 static_assert(std::endian::native == std::endian::little, "safetensors data are little-endian and copied as they are");
 
 constexpr const char* kChecksum = "checksum";
 constexpr std::string_view kChecksumKind = "sha256:";
-
-[[noreturn]] void refuse(const fs::path& path, std::string why) {
-  // What a damaged file says is quoted, and must neither break the line nor reach the terminal as an escape.
-  std::replace_if(why.begin(), why.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
-  if (why.size() > 400) why = why.substr(0, 400) + "...";
-  throw RunError(fmt::format("{} is damaged or no safetensors file: {}", path.string(), why));
-}
 
 class Input final {
  public:
@@ -177,6 +171,13 @@ void add_metadata(Sha256& checksum, const Metadata& metadata) {
 }
 
 }  // namespace
+
+void safetensors::refuse(const fs::path& path, std::string why) {
+  // What a damaged file says is quoted, and must neither break the line nor reach the terminal as an escape.
+  std::replace_if(why.begin(), why.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  if (why.size() > 400) why = why.substr(0, 400) + "...";
+  throw RunError(fmt::format("{} is damaged or no safetensors file: {}", path.string(), why));
+}
 
 void write_safetensors(const fs::path& path, const NamedTensors& tensors, const Metadata& metadata,
                        bool with_checksum) {

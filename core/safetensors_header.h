@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,5 +68,8 @@ struct Mistake {
 /// The header from its JSON text. `data_size`: the bytes that follow it in the file; the tensors must fill them
 /// exactly, without a hole or an overlap. Throws Mistake.
 Header parse_header(const std::string& text, uint64_t data_size);
+
+/// Throws RunError: the file is damaged.
+[[noreturn]] void refuse(const std::filesystem::path& path, std::string why);
 
 }  // namespace genzoo::safetensors

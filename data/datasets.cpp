@@ -16,6 +16,7 @@
 #include "data/pair_tasks.h"
 #include "data/pairs.h"
 #include "data/text.h"
+#include "data/token_set.h"
 #include "data/toys.h"
 
 namespace genzoo {
@@ -75,6 +76,8 @@ constexpr std::array kDatasets = {
     entry<DebdConfig>("debd", kVectors, "binary vectors of 16 to 1,556 bits: 20 sets, by name",
                       "Lowd & Davis (2010), Van Haaren & Davis (2012), https://github.com/arranger1044/DEBD"),
     entry<TextConfig>("text", kTokens, "your text, as characters, bytes, words or tokens", "a file"),
+    entry<TokenFileConfig>("token_file", kTokens, "tokens in a file, read as they are used",
+                           "`genzoo tokenizer encode`"),
     entry<KingJamesConfig>("king_james", kTokens, "the King James Bible, 31,102 verses, one a line",
                            "Debian's package bible-kjv"),
     entry<TinyShakespeareConfig>("tiny_shakespeare", kTokens, "1,115,394 characters of Shakespeare's plays",

@@ -87,7 +87,11 @@ Batch TrainingSource::windows(int64_t index) const {
   Rng rng = Rng::for_batch(seed_, Purpose::batch, static_cast<uint64_t>(index));
   const Tensor starts = indices_on(x_.device(), rng.integers(x_.size(0) - context_, {batch_size_, 1}));
   const Tensor places = starts + torch::arange(context_ + 1, x_.options().dtype(torch::kLong));  // (B, T + 1)
-  return next_token_batch(x_.index_select(/*dim=*/0, places.flatten()).view(places.sizes()));
+  // LibTorch picks no unsigned integers of 16 bits; as signed ones they are the same bytes.
+  const bool unsigned16 = x_.scalar_type() == torch::kUInt16;
+  const Tensor stored = unsigned16 ? x_.view(torch::kInt16) : x_;
+  const Tensor picked = stored.index_select(/*dim=*/0, places.flatten()).view(places.sizes());
+  return next_token_batch(unsigned16 ? picked.view(torch::kUInt16) : picked);
 }
 
 EvaluationSource::EvaluationSource(const Dataset& dataset, Split split, int64_t batch_size, int64_t context,

@@ -14,4 +14,8 @@ void write_tokens(const std::filesystem::path& path, const Tensor& tokens, const
 /// another tokenizer made it, RunError if it is damaged or has no such array.
 Tensor read_tokens(const std::filesystem::path& path, const Tokenizer& tokenizer);
 
+/// The same, but they stay in the file, uint8, uint16 or int32, and are read where they are used (map_safetensors).
+/// Where the file does not tell what made them, RunError too if one is outside the vocabulary.
+Tensor map_tokens(const std::filesystem::path& path, const Tokenizer& tokenizer);
+
 }  // namespace genzoo
