@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/file.h"
 #include "data/tokenizers/pipeline.h"
@@ -13,6 +14,9 @@ namespace genzoo {
 namespace {
 
 constexpr const char* kEndOfText = "<|endoftext|>";
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 void require_option(const Arguments& arguments, const char* action, const char* option, bool wanted) {
   if (arguments.given(option) == wanted) return;
@@ -42,6 +46,7 @@ ExitCode train(const Arguments& arguments) {
   const int64_t size = arguments.integer("vocab-size");
   PieceCounts counts;
   int64_t bytes = 0;
+  const auto begin = Clock::now();
   for (const std::string& file : arguments.all("FILE")) {
     const std::string text = read_file(file);
     count_pieces(text, counts);
@@ -50,12 +55,14 @@ ExitCode train(const Arguments& arguments) {
   if (bytes == 0) throw UsageError("tokenizer train: there is no text in the files; give some to learn from");
   const auto tokenizer =
       make_byte_pair_pipeline(train_byte_pairs(counts, size, arguments.integer("min-frequency"), special), special);
+  const double seconds = seconds_since(begin);
   write_file_whole(out, tokenizer->to_json());
   Json facts;
   facts["tokenizer"] = out;
   facts["vocabulary"] = tokenizer->vocabulary();
   facts["pieces"] = counts.size();
   facts["bytes"] = bytes;
+  facts["seconds"] = seconds;
   const std::string fewer = tokenizer->vocabulary() < size
                                 ? fmt::format("; no more pairs occur {} times", arguments.text("min-frequency"))
                                 : "";
@@ -70,7 +77,9 @@ ExitCode encode(const Arguments& arguments) {
   const auto tokenizer = open_tokenizer(arguments.text("tokenizer"));
   const std::string text = read_file(only_file(arguments, "encode"));
   if (text.empty()) throw UsageError(fmt::format("tokenizer encode: {} is empty", arguments.text("FILE")));
+  const auto begin = Clock::now();
   Tensor tokens = tokenizer->encode(text);
+  const double seconds = seconds_since(begin);
   if (arguments.flag("whole")) tokens = tokenizer->whole(tokens).tokens;
   const std::string& out = arguments.text("out");
   write_tokens(out, tokens, *tokenizer);
@@ -79,6 +88,7 @@ ExitCode encode(const Arguments& arguments) {
   facts["tokens"] = tokens.size(0);
   facts["bytes"] = text.size();
   facts["vocabulary"] = tokenizer->vocabulary();
+  facts["seconds"] = seconds;  // for the tokens alone
   tell(arguments, facts,
        fmt::format("{}: {} tokens of {} bytes, {:.3f} bytes each", out, tokens.size(0), text.size(),
                    static_cast<double>(text.size()) / static_cast<double>(std::max<int64_t>(1, tokens.size(0)))));

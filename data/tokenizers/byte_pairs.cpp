@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <queue>
 
@@ -25,13 +26,12 @@ struct Candidate {
 }  // namespace
 
 BytePairs::BytePairs(BytePairVocabulary vocabulary, BytePairSettings settings)
-    : vocabulary_(std::move(vocabulary)), settings_(settings) {
+    : vocabulary_(std::move(vocabulary)), settings_(settings), merges_(vocabulary_.merges.size()) {
   const auto size = static_cast<int32_t>(vocabulary_.tokens.size());
   index_.reserve(vocabulary_.tokens.size());
   for (int32_t i = 0; i < size; ++i) {
     if (!vocabulary_.tokens[i].empty()) index_.emplace(vocabulary_.tokens[i], i);
   }
-  merges_.reserve(vocabulary_.merges.size());
   for (size_t rank = 0; rank < vocabulary_.merges.size(); ++rank) {
     const auto [left, right] = vocabulary_.merges[rank];
     const auto in = [&](int32_t token) { return token >= 0 && token < size && !vocabulary_.tokens[token].empty(); };
@@ -43,7 +43,7 @@ BytePairs::BytePairs(BytePairVocabulary vocabulary, BytePairSettings settings)
                       "the {} tokens",
                       rank, left, right, size));
     }
-    merges_.insert_or_assign(key_of(left, right), Merge{static_cast<int32_t>(rank), *merged});
+    merges_.set(left, right, {static_cast<int32_t>(rank), *merged});
   }
   for (int byte = 0; byte < 256; ++byte) {
     byte_tokens_[byte] = find(std::string(1, static_cast<char>(byte))).value_or(-1);
@@ -56,9 +56,23 @@ std::optional<int32_t> BytePairs::find(std::string_view token) const {
   return found == index_.end() ? std::optional<int32_t>() : found->second;
 }
 
-const BytePairs::Merge* BytePairs::merge_of(int32_t left, int32_t right) const {
-  const auto found = merges_.find(key_of(left, right));
-  return found == merges_.end() ? nullptr : &found->second;
+BytePairs::MergeTable::MergeTable(size_t most) : slots_(std::bit_ceil(2 * most + 2)) {}
+
+/// Where a pair is, or would be.
+size_t BytePairs::MergeTable::place_of(uint64_t pair) const {
+  const size_t mask = slots_.size() - 1;
+  size_t at = (pair * 0x9e3779b97f4a7c15ULL) >> 32 & mask;
+  while (slots_[at].pair != pair && slots_[at].pair != kNone) at = (at + 1) & mask;
+  return at;
+}
+
+void BytePairs::MergeTable::set(int32_t left, int32_t right, Merge merge) {
+  const uint64_t pair = key_of(left, right);
+  slots_[place_of(pair)] = {pair, merge};
+}
+
+BytePairs::Merge BytePairs::MergeTable::find(int32_t left, int32_t right) const {
+  return slots_[place_of(key_of(left, right))].merge;
 }
 
 void BytePairs::begin_with_bytes(std::string_view piece, std::vector<int32_t>& symbols) const {
@@ -119,15 +133,38 @@ void BytePairs::encode(std::string_view piece, std::vector<int32_t>& tokens) con
   std::vector<int32_t> symbols;
   symbols.reserve(piece.size());
   settings_.bytes ? begin_with_bytes(piece, symbols) : begin_with_characters(piece, symbols);
-  const auto n = static_cast<int32_t>(symbols.size());
+  constexpr size_t kFew = 48;  // a word, where to look at all pairs again is quicker than to keep them in order
+  symbols.size() <= kFew ? merge_few(symbols) : merge_many(symbols);
+  tokens.insert(tokens.end(), symbols.begin(), symbols.end());
+}
 
+void BytePairs::merge_few(std::vector<int32_t>& symbols) const {
+  std::vector<Merge> merges(symbols.size());  // of each symbol and the next; none of the last
+  for (size_t i = 0; i + 1 < symbols.size(); ++i) merges[i] = merges_.find(symbols[i], symbols[i + 1]);
+  while (symbols.size() > 1) {
+    const auto best = std::ranges::min_element(merges, {}, &Merge::rank);  // of equals the leftmost
+    if (best->rank == kNoMerge) return;
+    const auto at = best - merges.begin();
+    symbols[static_cast<size_t>(at)] = best->token;
+    symbols.erase(symbols.begin() + at + 1);
+    merges.erase(best);
+    const auto consider = [&](size_t i) {
+      merges[i] = i + 1 < symbols.size() ? merges_.find(symbols[i], symbols[i + 1]) : Merge{};
+    };
+    consider(static_cast<size_t>(at));
+    if (at > 0) consider(static_cast<size_t>(at) - 1);
+  }
+}
+
+void BytePairs::merge_many(std::vector<int32_t>& symbols) const {
+  const auto n = static_cast<int32_t>(symbols.size());
   // A list linked both ways: what was merged away is -1.
   std::vector<int32_t> before(symbols.size()), after(symbols.size());
   std::priority_queue<Candidate> candidates;
   const auto consider = [&](int32_t at) {
     if (at < 0 || after[at] >= n) return;
-    if (const Merge* merge = merge_of(symbols[at], symbols[after[at]]))
-      candidates.push({merge->rank, at, merge->token});
+    const Merge merge = merges_.find(symbols[at], symbols[after[at]]);
+    if (merge.rank != kNoMerge) candidates.push({merge.rank, at, merge.token});
   };
   for (int32_t i = 0; i < n; ++i) before[i] = i - 1, after[i] = i + 1;
   for (int32_t i = 0; i < n; ++i) consider(i);
@@ -137,8 +174,7 @@ void BytePairs::encode(std::string_view piece, std::vector<int32_t>& tokens) con
     const int32_t left = best.at;
     if (symbols[left] < 0 || after[left] >= n) continue;
     const int32_t right = after[left];
-    const Merge* merge = merge_of(symbols[left], symbols[right]);
-    if (!merge || merge->rank != best.rank) continue;  // its neighbours have been merged since
+    if (merges_.find(symbols[left], symbols[right]).rank != best.rank) continue;  // its neighbours were merged since
     symbols[left] = best.token;
     symbols[right] = -1;
     after[left] = after[right];
@@ -146,7 +182,7 @@ void BytePairs::encode(std::string_view piece, std::vector<int32_t>& tokens) con
     consider(before[left]);
     consider(left);
   }
-  for (int32_t i = 0; i < n; i = after[i]) tokens.push_back(symbols[i]);
+  std::erase(symbols, -1);
 }
 
 }  // namespace genzoo

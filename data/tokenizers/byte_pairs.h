@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,10 +44,29 @@ class BytePairs final {
   std::optional<int32_t> find(std::string_view token) const;
 
  private:
+  /// What a pair becomes, and how early it was learned.
   struct Merge {
-    int32_t rank, token;
+    int32_t rank = kNoMerge, token = 0;
   };
-  const Merge* merge_of(int32_t left, int32_t right) const;
+  static constexpr int32_t kNoMerge = std::numeric_limits<int32_t>::max();
+  /// Of pairs, found by one look at memory.
+  class MergeTable final {
+   public:
+    explicit MergeTable(size_t most);
+    void set(int32_t left, int32_t right, Merge merge);
+    Merge find(int32_t left, int32_t right) const;  ///< of rank kNoMerge: there is none
+
+   private:
+    struct Slot {
+      uint64_t pair = kNone;
+      Merge merge;
+    };
+    static constexpr uint64_t kNone = ~uint64_t{0};
+    size_t place_of(uint64_t pair) const;
+    std::vector<Slot> slots_;  ///< a power of two, at most half of them taken
+  };
+  void merge_few(std::vector<int32_t>& symbols) const;
+  void merge_many(std::vector<int32_t>& symbols) const;
   void begin_with_bytes(std::string_view piece, std::vector<int32_t>& symbols) const;
   void begin_with_characters(std::string_view piece, std::vector<int32_t>& symbols) const;
   bool fall_back(std::string_view character, std::vector<int32_t>& symbols) const;
@@ -54,7 +74,7 @@ class BytePairs final {
   BytePairVocabulary vocabulary_;
   BytePairSettings settings_;
   std::unordered_map<std::string_view, int32_t> index_;
-  std::unordered_map<uint64_t, Merge> merges_;
+  MergeTable merges_;
   std::array<int32_t, 256> byte_tokens_;      ///< of each byte alone; -1: none
   std::array<int32_t, 256> fallback_tokens_;  ///< of "<0x00>" to "<0xFF>"; -1: none
 };

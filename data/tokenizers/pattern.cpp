@@ -140,6 +140,11 @@ Pattern::Matches::Matches(const Pattern& pattern, std::string_view text)
 
 Pattern::Matches::~Matches() { pcre2_match_data_free(static_cast<pcre2_match_data*>(data_)); }
 
+bool Pattern::Matches::next_from(size_t from) {
+  end_ = from;
+  return next();
+}
+
 bool Pattern::Matches::next() {
   auto* data = static_cast<pcre2_match_data*>(data_);
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text_.data());

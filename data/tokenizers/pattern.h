@@ -36,6 +36,8 @@ class Pattern final {
     Matches(const Matches&) = delete;
     Matches& operator=(const Matches&) = delete;
 
+    /// The same from a place on, beyond the end of the last match.
+    bool next_from(size_t from);
     bool next();  ///< goes to the next match; throws RunError when PCRE2's limits are exceeded
     size_t begin() const { return begin_; }
     size_t end() const { return end_; }

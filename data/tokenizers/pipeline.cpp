@@ -13,6 +13,7 @@
 #include "data/tokenizers/byte_pair_model.h"
 #include "data/tokenizers/decoder.h"
 #include "data/tokenizers/json_fields.h"
+#include "data/tokenizers/known_pieces.h"
 #include "data/tokenizers/piece_model.h"
 #include "data/tokenizers/post_processor.h"
 #include "data/tokenizers/splitter.h"
@@ -78,17 +79,14 @@ class Pipeline final : public Tokenizer {
     std::vector<int32_t> tokens;
     tokens.reserve(text.size() / 3);
     OwnedTexts owned;
-    // Pieces come again and again: where in `tokens` each stood first, and how many they are.
-    struct Known {
-      size_t begin, count;
-    };
-    std::unordered_map<std::string_view, Known> known;
+    KnownPieces known;
     const auto take = [&](std::string_view piece) {
-      const auto [entry, is_new] = known.try_emplace(piece, Known{tokens.size(), 0});
-      Known& place = entry->second;
+      bool is_new = false;
+      KnownPieces::Place& place = known.find(piece, is_new);
       if (is_new) {
+        place.begin = tokens.size();
         model_->encode(printable_ ? printable_of(piece) : piece, tokens);
-        place.count = tokens.size() - place.begin;
+        place.count = static_cast<uint32_t>(tokens.size() - place.begin);
       } else {
         for (size_t i = 0; i < place.count; ++i) tokens.push_back(tokens[place.begin + i]);
       }

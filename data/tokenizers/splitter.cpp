@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "data/tokenizers/gpt2_splitter.h"
 #include "data/tokenizers/json_fields.h"
 #include "data/tokenizers/pattern.h"
 #include "data/tokenizers/replacement.h"
@@ -87,7 +88,7 @@ Splitter one_after_another(Splitter first, Splitter second) {
 
 Splitter byte_level(const SortedJson& description) {
   const bool prefix = flag_in(description, "add_prefix_space", true, kWhere);
-  const Splitter words = flag_in(description, "use_regex", true, kWhere) ? split_by(kGPT2Pattern, Delimiters::isolated, false) : take_whole;
+  const Splitter words = flag_in(description, "use_regex", true, kWhere) ? gpt2_splitter() : take_whole;
   if (!prefix) return words;
   return [words](TextPart part, OwnedTexts& owned, const TakePiece& take) {
     if (!part.text.starts_with(' ')) part.text = owned.emplace_back(" " + std::string(part.text));
