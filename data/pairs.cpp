@@ -56,11 +56,11 @@ std::unique_ptr<Tokenizer> learn_characters(const PairTexts& texts, const std::s
 std::unique_ptr<Tokenizer> tokenizer_for(const PairTexts& texts, const TokensConfig& tokens, const std::string& where) {
   if (std::holds_alternative<CharacterTokens>(tokens)) return learn_characters(texts, where);
   if (std::holds_alternative<ByteTokens>(tokens)) return Tokenizer::bytes();
-  const auto* learned = std::get_if<BytePairTokens>(&tokens);
-  if (!learned) return open_tokenizer(std::get<TokenizerTokens>(tokens).path);
+  if (const auto* there = std::get_if<TokenizerTokens>(&tokens)) return open_tokenizer(there->path);
   Texts training;
   add_texts(texts.train, training);
-  return learn_byte_pairs(training, *learned);
+  if (const auto* words = std::get_if<WordTokens>(&tokens)) return learn_words(training, *words);
+  return learn_byte_pairs(training, std::get<BytePairTokens>(tokens));
 }
 
 /// One side of pairs as tokens, each text's own.

@@ -55,12 +55,6 @@ size_t end_of_share(std::string_view text, double share) {
   return at;
 }
 
-std::unique_ptr<Tokenizer> learn_words(std::string_view text, const WordTokens& config) {
-  PieceCounts counts;
-  count_words(text, counts);
-  return make_word_pipeline(counts, config.vocab_size, config.min_frequency);
-}
-
 struct TokenSplits {
   std::unique_ptr<Tokenizer> tokenizer;
   Tensor train, validation;
@@ -88,7 +82,7 @@ TokenSplits tokenize(std::string_view text, const TokensConfig& tokens, double s
   if (const auto* pairs = std::get_if<BytePairTokens>(&tokens)) {
     splits.tokenizer = learn_byte_pairs({&train, 1}, *pairs);
   } else if (const auto* words = std::get_if<WordTokens>(&tokens)) {
-    splits.tokenizer = learn_words(train, *words);
+    splits.tokenizer = learn_words({&train, 1}, *words);
   } else {
     splits.tokenizer = open_tokenizer(std::get<TokenizerTokens>(tokens).path);
   }
@@ -182,6 +176,12 @@ std::string strip_references(std::string_view printed) {
     printed.remove_prefix(std::min(end + 1, printed.size()));
   }
   return text;
+}
+
+std::unique_ptr<Tokenizer> learn_words(std::span<const std::string_view> texts, const WordTokens& config) {
+  PieceCounts counts;
+  for (const std::string_view text : texts) count_words(text, counts);
+  return make_word_pipeline(counts, config.vocab_size, config.min_frequency);
 }
 
 std::unique_ptr<Tokenizer> learn_byte_pairs(std::span<const std::string_view> texts, const BytePairTokens& config) {

@@ -81,6 +81,9 @@ std::string strip_references(std::string_view printed);
 /// Learns byte pairs from texts; a pair of tokens is never merged across two of them.
 std::unique_ptr<Tokenizer> learn_byte_pairs(std::span<const std::string_view> texts, const BytePairTokens& config);
 
+/// Learns words and what stands between them from texts.
+std::unique_ptr<Tokenizer> learn_words(std::span<const std::string_view> texts, const WordTokens& config);
+
 /// The data set of a text: its tokens as uint8 where they are at most 256 characters or bytes, else int32, the last
 /// `validation` share split off (as nanoGPT does: the training part is the first floor(L (1 - validation)) of L
 /// characters, or bytes, before anything of it becomes tokens). `where` names the text in errors.

@@ -65,16 +65,6 @@ std::unique_ptr<Tokenizer> tokenizer_from_json(const std::string& json) {
                   type));
 }
 
-std::optional<int64_t> special_token(const std::string& json, const std::string& content) {
-  if (json.empty()) return std::nullopt;
-  const SortedJson description = parse_sorted_json(json, "tokenizer");
-  if (!description.is_object() || !description.contains("added_tokens")) return std::nullopt;
-  for (const SortedJson& token : description["added_tokens"]) {
-    if (token.value("content", "") == content) return token.value("id", int64_t{-1});
-  }
-  return std::nullopt;
-}
-
 std::string huggingface_tokenizer(const std::string& json) {
   if (parse_sorted_json(json, "tokenizer").contains("model")) return json;
   const auto tokenizer = tokenizer_from_json(json);

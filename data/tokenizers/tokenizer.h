@@ -53,9 +53,6 @@ class Tokenizer {
 /// description.
 std::unique_ptr<Tokenizer> tokenizer_from_json(const std::string& json);
 
-/// The index of a special token, "[MASK]", of what Tokenizer::to_json wrote; nothing when it has none of that name.
-std::optional<int64_t> special_token(const std::string& json, const std::string& content);
-
 /// The same tokenizer as the text of a tokenizer.json, whatever Tokenizer::to_json wrote. Throws as
 /// tokenizer_from_json.
 std::string huggingface_tokenizer(const std::string& json);

@@ -30,8 +30,10 @@ int64_t require_rows(const BertConfig& config, const DataSpec& data, int64_t mas
                                config.vocab_size, data.dataset, data.describe(), least));
 }
 
-int64_t mask_of(const DataSpec& data) { return special_token(data.tokenizer, "[MASK]").value_or(data.vocabulary); }
-
+/// The tokenizer's own mask, or a row behind the vocabulary.
+int64_t mask_of(const DataSpec& data) {
+  if (data.tokenizer.empty()) return data.vocabulary;
+  return tokenizer_from_json(data.tokenizer)->find("[MASK]").value_or(data.vocabulary);
 }  // namespace
 
 void BertConfig::fields(Fields& f) {
