@@ -136,6 +136,16 @@ std::vector<std::string> continue_together(const AnyModel& model, const TextRequ
   return finished;
 }
 
+/// The tokens (L) that are text.
+Tensor without_special(const Tensor& tokens, const Tokenizer& tokenizer) {
+  std::vector<int64_t> kept;
+  for (int64_t i = 0; i < tokens.numel(); ++i) {
+    const auto token = tokens[i].item<int64_t>();
+    if (!tokenizer.is_special(token)) kept.push_back(token);
+  }
+  return torch::tensor(at::ArrayRef<int64_t>(kept), torch::kLong);
+}
+
 /// A prompt's tokens, the mask token where a mask stands.
 Tensor masked_tokens(std::string_view prompt, const Tokenizer& tokenizer, int64_t mask_token) {
   const std::string_view mask = kMask;
@@ -188,11 +198,12 @@ std::vector<std::string> fill_texts(const AnyModel& model, const DataSpec& spec,
   const auto tokenizer = tokenizer_from_json(spec.tokenizer);
   std::vector<std::string> finished;
   for (const std::string& prompt : request.prompts) {
-    const Tensor x = masked_tokens(prompt, *tokenizer, model.can.mask_token);
+    // As whole texts are given to such models: with what stands before and behind them, which is not shown.
+    const Tensor x = tokenizer->whole(masked_tokens(prompt, *tokenizer, model.can.mask_token)).tokens;
     for (int64_t i = 0; i < request.n; ++i) {
       Rng rng = Rng::for_rows(request.seed, request.purpose, request.first + finished.size(), 1, device);
       const Tensor filled = model.can.fill(x.unsqueeze(0).to(device), request.options, rng)[0];
-      finished.push_back(tokenizer->decode(filled.to(torch::kCPU)));
+      finished.push_back(tokenizer->decode(without_special(filled.to(torch::kCPU), *tokenizer)));
     }
   }
   return finished;

@@ -34,6 +34,8 @@ int64_t require_rows(const BertConfig& config, const DataSpec& data, int64_t mas
 int64_t mask_of(const DataSpec& data) {
   if (data.tokenizer.empty()) return data.vocabulary;
   return tokenizer_from_json(data.tokenizer)->find("[MASK]").value_or(data.vocabulary);
+}
+
 }  // namespace
 
 void BertConfig::fields(Fields& f) {
