@@ -9,6 +9,7 @@
 
 #include "models/classifier/classifier.h"
 #include "models/gan/gan.h"
+#include "models/ngram/ngram.h"
 #include "models/realnvp/realnvp.h"
 #include "models/recurrent/recurrent.h"
 #include "models/recurrent/seq2seq.h"
@@ -64,6 +65,8 @@ constexpr std::array kModels{
     entry<PixelTransformerImpl>(),
     entry<RecurrentImpl>(),
     entry<RecurrentSeq2SeqImpl>(),
+    entry<VAEImpl>(),         entry<GANImpl>(),   entry<RealNVPImpl>(),
+    entry<TransformerImpl>(), entry<NgramImpl>(), entry<PixelTransformerImpl>(),
     entry<ClassifierImpl>(),
 };
 
