@@ -195,6 +195,7 @@ class Comparing final {
       return {Ending::unfinished,
               fmt::format("unfinished, step {} of {}{}", loaded.step, steps, status.empty() ? "" : ": " + status)};
     }
+    if (c.to_train && loaded.model.can.fit) return {Ending::complete, "its one pass over the text"};
     const bool own = !c.to_train || std::holds_alternative<OwnSteps>(request_.budget);
     return {Ending::complete, own ? "its config's steps" : "budget of " + describe(request_.budget)};
   }

@@ -17,10 +17,11 @@ constexpr double kBudgetTolerance = 0.1;  // of the seconds; beyond it a note sa
 /// A budget in seconds is kept by steps that were timed once; on a busy machine they take another time.
 void add_budget_notes(const Comparison& comparison, const SecondsBudget& budget, std::vector<std::string>& notes) {
   notes.push_back("the budget is of updates alone; validation, sampling and saving come on top of it");
+  const std::string reason = "budget of " + describe(budget);
   for (const ComparedModel& model : comparison.models) {
     RunningMean seconds;
     for (const ComparedRun& run : model.runs) {
-      const bool bound = !model.given && run.ending == Ending::complete;
+      const bool bound = !model.given && run.ending == Ending::complete && run.stopped_by == reason;
       if (bound && run.costs && run.costs->training_seconds) seconds.add(*run.costs->training_seconds);
     }
     if (seconds.count() == 0 || std::abs(seconds.mean() / budget.seconds - 1) < kBudgetTolerance) continue;

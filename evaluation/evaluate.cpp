@@ -13,6 +13,7 @@
 #include "evaluation/measured_likelihood.h"
 #include "evaluation/monitors.h"
 #include "trainers/samples.h"
+#include "trainers/step.h"
 
 namespace genzoo {
 namespace {
@@ -24,8 +25,8 @@ std::string loss_unit(const LoadedModel& loaded) {
 /// The losses of one batch in evaluation mode.
 Terms losses_of(const LoadedModel& loaded, const Batch& batch, Rng& rng) {
   const Abilities& can = loaded.model.can;
-  if (can.loss) {
-    Loss loss = can.loss(batch, rng, kAfterTraining);
+  if (!can.game) {
+    Loss loss = held_out_loss(loaded.model, batch, rng);
     loss.terms["loss"] = loss.total.detach();
     return loss.terms;
   }
@@ -56,14 +57,15 @@ void add_loss_metrics(const LoadedModel& loaded, const Dataset& dataset, Split s
   }
   for (const auto& [name, sum] : sums) {
     // Terms are the model's own (a KL, a share, a score), and so are their units.
-    evaluation.metrics.push_back(
-        {.name = name,
-         .value = sum / static_cast<double>(source.examples()),
-         .unit = name == "loss" ? loss_unit(loaded) : "",
-         .kind = "",
-         .standard_error = {},
-         .n = source.examples(),
-         .detail = name == "loss" ? "training objective, in evaluation mode" : "term of the training objective"});
+    evaluation.metrics.push_back({.name = name,
+                                  .value = sum / static_cast<double>(source.examples()),
+                                  .unit = name == "loss" ? loss_unit(loaded) : "",
+                                  .kind = "",
+                                  .standard_error = {},
+                                  .n = source.examples(),
+                                  .detail = name != "loss"         ? "term of the training objective"
+                                            : loaded.model.can.fit ? "mean of -log p"
+                                                                   : "training objective, in evaluation mode"});
   }
 }
 

@@ -36,8 +36,10 @@ Costs costs_of(const LoadedModel& loaded, const Dataset& dataset) {
   costs.trained_by = summary.program;
   const double seconds = seconds_logged(RunFolder(loaded.run), loaded.step);
   if (seconds <= 0) return costs;  // the log tells nothing
+  const Abilities& can = loaded.model.can;
   const int64_t items =
-      loaded.step * train.accumulate * train.batch_size * std::max<int64_t>(loaded.model.can.context, 1);
+      loaded.step *
+      (can.fit ? dataset.count(Split::train) : train.accumulate * train.batch_size * std::max<int64_t>(can.context, 1));
   costs.training_seconds = seconds;
   costs.items_per_s = static_cast<double>(items) / seconds;
   return costs;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "models/registry.h"
 #include "trainers/run_folder.h"
 #include "trainers/timing.h"
 #include "trainers/train_experiment.h"
@@ -48,6 +49,11 @@ ExitCode train_one(const Contestant& c, const Training& training, const CompareR
   }
 }
 
+/// Such a model takes its one step whatever the budget.
+bool learns_in_one_pass(const Contestant& c, SharedData& data) {
+  return static_cast<bool>(make_model(c.config.model, data.of(c.config).spec, /*seed=*/0).can.fit);
+}
+
 }  // namespace
 
 void decide_steps(const std::vector<Contestant>& contestants, SharedData& data, const CompareRequest& request,
@@ -55,6 +61,10 @@ void decide_steps(const std::vector<Contestant>& contestants, SharedData& data, 
   for (const Contestant& c : contestants) {
     if (!c.to_train || folder.decided(steps_name(c))) continue;
     int64_t steps = 0;  // its own
+    if (learns_in_one_pass(c, data)) {
+      folder.decide(steps_name(c), steps);
+      continue;
+    }
     if (const auto* budget = std::get_if<StepsBudget>(&request.budget)) steps = budget->steps;
     if (const auto* budget = std::get_if<SecondsBudget>(&request.budget)) {
       ExperimentConfig config = config_of_training(c, c.trainings[0], 0);

@@ -11,7 +11,7 @@
 namespace genzoo {
 
 /// Steps of each training: those of its config (kept as 0), of the budget, or as many as fit its seconds, by timing
-/// kTimingShare of it with the first seed. What is decided already stays.
+/// kTimingShare of it with the first seed. A model that counts keeps its one. What is decided already stays.
 void decide_steps(const std::vector<Contestant>& contestants, SharedData& data, const CompareRequest& request,
                   ComparisonFolder& folder);
 

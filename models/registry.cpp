@@ -65,8 +65,7 @@ constexpr std::array kModels{
     entry<PixelTransformerImpl>(),
     entry<RecurrentImpl>(),
     entry<RecurrentSeq2SeqImpl>(),
-    entry<VAEImpl>(),         entry<GANImpl>(),   entry<RealNVPImpl>(),
-    entry<TransformerImpl>(), entry<NgramImpl>(), entry<PixelTransformerImpl>(),
+    entry<NgramImpl>(),
     entry<ClassifierImpl>(),
 };
 

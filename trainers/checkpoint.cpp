@@ -163,6 +163,11 @@ fs::path find_checkpoint(const fs::path& run_or_file, Which which) {
   return run.checkpoint(*best);
 }
 
+void load_model_state(AnyModel& model, const NamedTensors& saved, const std::string& where) {
+  if (model.can.make_room) model.can.make_room(saved);
+  load_module_state(*model.module, saved, where);
+}
+
 LoadedModel load_model(const fs::path& run_or_file, Which which, Weights weights, const std::string& device) {
   LoadedModel loaded;
   loaded.path = find_checkpoint(run_or_file, which);
@@ -187,7 +192,7 @@ LoadedModel load_model(const fs::path& run_or_file, Which which, Weights weights
     for (const auto& [name, tensor] : averaged) state[name] = tensor;
   }
   if (loaded.config.train.lora) state = with_updates_added(state, *loaded.config.train.lora, loaded.path.string());
-  load_module_state(*loaded.model.module, state, loaded.path.string());
+  load_model_state(loaded.model, state, loaded.path.string());
   loaded.model.module->to(loaded.device);
   loaded.model.module->eval();
   return loaded;

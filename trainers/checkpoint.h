@@ -68,6 +68,10 @@ enum class Which { newest, best };
 /// A run folder's checkpoint, or the file itself. Throws UsageError saying what is missing and what is there.
 std::filesystem::path find_checkpoint(const std::filesystem::path& run_or_file, Which which);
 
+/// Copies saved values into a model, which takes the sizes of its buffers from them where it has counted. Throws
+/// RunError as load_state does.
+void load_model_state(AnyModel& model, const NamedTensors& saved, const std::string& where);
+
 /// Low-rank updates are added to the weights they are of: the model is one like any other.
 LoadedModel load_model(const std::filesystem::path& run_or_file, Which which, Weights weights,
                        const std::string& device);

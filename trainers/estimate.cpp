@@ -213,14 +213,18 @@ CostEstimate estimate_cost(const ExperimentConfig& config, const Dataset& datase
     const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
     AnyModel model = make_learner(config, dataset.spec);
     model.module->train();
-    require_players(t, model);
+    require_settings(t, model);
     cost.parameters = parameter_count(*model.module);
+    cost.counts = static_cast<bool>(model.can.fit);
     cost.trains = t.steps > 0 || !model.can.generate;
     const TrainingSource source(dataset, t.batch_size, model.can.context, static_cast<uint64_t>(config.seed),
                                 torch::kCPU);
     const Batch batch = source.batch(0);
     const FlopMeter flops;
-    if (cost.trains) {
+    if (cost.counts) {
+      model.can.fit(dataset.train.x);
+      for (const Tensor& buffer : model.module->buffers()) cost.weights_bytes += static_cast<int64_t>(buffer.nbytes());
+    } else if (cost.trains) {
       one_pass(model, config, batch);
     } else {
       generate_some(model, dataset.spec);
@@ -230,8 +234,8 @@ CostEstimate estimate_cost(const ExperimentConfig& config, const Dataset& datase
   }
   const int64_t workers = t.shards > 1 ? workers_for(t.shards) : 0;
   const int64_t weight = cost.parameters * static_cast<int64_t>(sizeof(float));
-  cost.weights_bytes = cost.trains ? weight * copies_of_weights(t, workers) : weight;
-  const int64_t held = weight * (cost.trains ? 2 : 1);  // in the pass: values and gradients
+  if (!cost.counts) cost.weights_bytes = cost.trains ? weight * copies_of_weights(t, workers) : weight;
+  const int64_t held = cost.counts ? cost.weights_bytes : weight * (cost.trains ? 2 : 1);  // values and gradients
   cost.activation_bytes = std::max<int64_t>(0, meter->peak() - held) * std::max<int64_t>(1, workers);
   cost.data_bytes = bytes_of(dataset.train) + bytes_of(dataset.validation) + bytes_of(dataset.test);
   cost.program_bytes = std::max<int64_t>(0, peak_memory().value_or(0) - cost.data_bytes - meter->peak());
@@ -249,8 +253,11 @@ std::string CostEstimate::describe() const {
                       trains ? "step" : "token");
   text += fmt::format(
       "memory          {:.0f} MB in all: {} {:.0f}, activations {:.0f}, data {:.0f}, the program {:.0f}",
-      megabytes(memory_bytes()), trains ? "weights, gradients, moments" : "weights", megabytes(weights_bytes),
-      megabytes(activation_bytes), megabytes(data_bytes), megabytes(program_bytes));
+      megabytes(memory_bytes()),
+      counts   ? "counts"
+      : trains ? "weights, gradients, moments"
+               : "weights",
+      megabytes(weights_bytes), megabytes(activation_bytes), megabytes(data_bytes), megabytes(program_bytes));
   if (opening_bytes == memory_bytes()) text += "; at most while the data are opened";
   return text + "\n";
 }

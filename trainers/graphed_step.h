@@ -39,7 +39,7 @@ class GraphedStep final : public Step {
 
   Terms update(const StepInputs& inputs, int64_t step, bool measured) override;
   std::vector<std::pair<std::string, Optimizer*>> optimizers() override { return inner_->optimizers(); }
-  double learning_rate_at(int64_t step) const override { return inner_->learning_rate_at(step); }
+  std::optional<double> learning_rate_at(int64_t step) const override { return inner_->learning_rate_at(step); }
   int64_t batches_per_update() const override { return inner_->batches_per_update(); }
 
  private:

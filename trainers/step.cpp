@@ -4,6 +4,8 @@
 #include <torch/nn/module.h>
 #include <torch/utils.h>
 
+#include <stdexcept>
+
 #include "core/error.h"
 
 namespace genzoo {
@@ -102,7 +104,7 @@ Terms GradientStep::update(const StepInputs& inputs, int64_t step, bool measured
   return terms;
 }
 
-double GradientStep::learning_rate_at(int64_t step) const {
+std::optional<double> GradientStep::learning_rate_at(int64_t step) const {
   return learning_rate(config_.schedule, optimizer_.base_lr(), step, config_.steps);
 }
 
@@ -173,11 +175,23 @@ Terms AdversarialStep::update(const StepInputs& inputs, int64_t step, bool measu
   return terms;
 }
 
-double AdversarialStep::learning_rate_at(int64_t step) const {
+std::optional<double> AdversarialStep::learning_rate_at(int64_t step) const {
   return learning_rate(config_.schedule, generator_.base_lr(), step, config_.steps);
 }
 
-void require_players(const TrainConfig& train, const AnyModel& model) {
+Terms FitStep::update(const StepInputs& /*inputs*/, int64_t /*step*/, bool /*measured*/) {
+  const torch::NoGradGuard no_grad;
+  return fit_(text_);
+}
+
+void require_settings(const TrainConfig& train, const AnyModel& model) {
+  if (model.can.fit && train.steps != 1) {
+    throw UsageError(
+        fmt::format("{} learns in one pass over the text: set train.steps to 1, not {}", model.family, train.steps));
+  }
+  if (model.can.fit && train.ema) {
+    throw UsageError(fmt::format("train.ema: {} counts and has no weights to average; leave it out", model.family));
+  }
   if (model.can.game && train.accumulate > 1) {
     throw UsageError(fmt::format("train.accumulate {}: {} has two players, whose gradients are not accumulated; take 1",
                                  train.accumulate, model.family));
@@ -191,9 +205,18 @@ void require_players(const TrainConfig& train, const AnyModel& model) {
 }
 
 std::unique_ptr<Step> make_step(AnyModel& model, const OptimizerConfig& optimizer, const OptimizerConfig& generator,
-                                const OptimizerConfig& discriminator, const StepConfig& config) {
+                                const OptimizerConfig& discriminator, const StepConfig& config, const Tensor& text) {
+  if (model.can.fit) {
+    if (!text.defined()) throw std::logic_error(fmt::format("make_step: {} learns from a whole text", model.family));
+    return std::make_unique<FitStep>(model, text);
+  }
   if (model.can.game) return std::make_unique<AdversarialStep>(model, generator, discriminator, config);
   return std::make_unique<GradientStep>(model, optimizer, config);
+}
+
+Loss held_out_loss(const AnyModel& model, const Batch& batch, Rng& rng) {
+  if (model.can.loss) return model.can.loss(batch, rng, kAfterTraining);
+  return {-model.can.token_log_prob(batch.x, batch.y).mean(), {}};
 }
 
 }  // namespace genzoo

@@ -1,9 +1,10 @@
 #pragma once
-// How a batch becomes an update. There are two kinds, and the model's type chooses: one loss, or two players.
+// How data become an update. There are three kinds, and the model's type chooses: one loss, two players, or counting.
 
 #include <concepts>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,7 +19,7 @@
 
 namespace genzoo {
 
-/// What both kinds of step need to know.
+/// What the kinds of step that descend need to know.
 struct StepConfig {
   uint64_t seed = 0;
   int64_t steps = 1;       ///< of the whole training, for the schedule
@@ -62,10 +63,10 @@ class Step {
   /// names before them. What is trained is the same.
   virtual Terms update(const StepInputs& inputs, int64_t step, bool measured = false) = 0;
 
-  /// The optimizers by name ("" when there is one), for checkpoints.
+  /// The optimizers by name ("" when there is one; none when it counts), for checkpoints.
   virtual std::vector<std::pair<std::string, Optimizer*>> optimizers() = 0;
-  /// The learning rate of a step, as the log shows it: the first optimizer's.
-  virtual double learning_rate_at(int64_t step) const = 0;
+  /// The learning rate of a step, as the log shows it: the first optimizer's; nothing without one.
+  virtual std::optional<double> learning_rate_at(int64_t step) const = 0;
   /// Batches whose examples an update learns from; of two players: the generator's.
   virtual int64_t batches_per_update() const = 0;
 };
@@ -76,7 +77,7 @@ class GradientStep final : public Step {
   GradientStep(AnyModel& model, const OptimizerConfig& optimizer, StepConfig config);
   Terms update(const StepInputs& inputs, int64_t step, bool measured) override;
   std::vector<std::pair<std::string, Optimizer*>> optimizers() override { return {{"", &optimizer_}}; }
-  double learning_rate_at(int64_t step) const override;
+  std::optional<double> learning_rate_at(int64_t step) const override;
   int64_t batches_per_update() const override { return config_.accumulate; }
 
  private:
@@ -96,7 +97,7 @@ class AdversarialStep final : public Step {
   std::vector<std::pair<std::string, Optimizer*>> optimizers() override {
     return {{"generator", &generator_}, {"discriminator", &discriminator_}};
   }
-  double learning_rate_at(int64_t step) const override;
+  std::optional<double> learning_rate_at(int64_t step) const override;
   int64_t batches_per_update() const override { return 1; }
 
  private:
@@ -108,11 +109,34 @@ class AdversarialStep final : public Step {
   Shards::Learner generator_learner_, discriminator_learner_;
 };
 
-/// Throws UsageError for settings that are for another number of players than the model has.
-void require_players(const TrainConfig& train, const AnyModel& model);
+/// For a model that counts: one pass over the whole text, whatever the batches. There is nothing to descend: no
+/// optimizer, no schedule, no shards.
+class FitStep final : public Step {
+ public:
+  /// text: (L) tokens.
+  FitStep(AnyModel& model, Tensor text) : fit_(model.can.fit), text_(std::move(text)) {}
+  Terms update(const StepInputs& inputs, int64_t step, bool measured) override;
+  std::vector<std::pair<std::string, Optimizer*>> optimizers() override { return {}; }
+  std::optional<double> learning_rate_at(int64_t) const override { return std::nullopt; }
+  int64_t batches_per_update() const override { return 1; }
 
-/// The step that a model's abilities call for. `generator` and `discriminator` are for two players.
+ private:
+  std::function<Terms(const Tensor& text)> fit_;
+  Tensor text_;
+};
+
+/// Throws UsageError for settings that are for another kind of learning than the model's: another number of players,
+/// or descent where it counts.
+void require_settings(const TrainConfig& train, const AnyModel& model);
+
+/// The step that a model's abilities call for. `generator` and `discriminator` are for two players; `text`, the whole
+/// training text (L), is for a model that counts.
 std::unique_ptr<Step> make_step(AnyModel& model, const OptimizerConfig& optimizer, const OptimizerConfig& generator,
-                                const OptimizerConfig& discriminator, const StepConfig& config);
+                                const OptimizerConfig& discriminator, const StepConfig& config,
+                                const Tensor& text = {});
+
+/// What a batch costs that is not learned from: the loss as it is after training; of a model that counts, the mean of
+/// -log p per token, nats. Of one loss or none, not of two players. To be called in evaluation mode.
+Loss held_out_loss(const AnyModel& model, const Batch& batch, Rng& rng);
 
 }  // namespace genzoo

@@ -55,10 +55,14 @@ Trainer::Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run)
       model_(model_on(config_, spec_, device_)),
       source_(dataset, config_.train.batch_size, model_.can.context, static_cast<uint64_t>(config_.seed), device_) {
   const TrainConfig& t = config_.train;
-  require_players(t, model_);
+  require_settings(t, model_);
   step_ = make_step(model_, t.optimizer, player_optimizer(t.optimizers.generator, t.optimizer),
-                    player_optimizer(t.optimizers.discriminator, t.optimizer), step_config(config_));
-  if (t.cuda_graph && device_.is_cuda()) {
+                    player_optimizer(t.optimizers.discriminator, t.optimizer), step_config(config_),
+                    model_.can.fit ? dataset.train.x : Tensor());
+  items_per_update_ = model_.can.fit
+                          ? dataset.count(Split::train)
+                          : step_->batches_per_update() * t.batch_size * std::max<int64_t>(model_.can.context, 1);
+  if (t.cuda_graph && device_.is_cuda() && !model_.can.fit) {
     step_ = std::make_unique<GraphedStep>(std::move(step_), step_config(config_), model_.can.loss_settles_at,
                                           make_cuda_recorder(device_));
   }
@@ -67,7 +71,7 @@ Trainer::Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run)
     ema_ = std::make_unique<Ema>(*step_->optimizers()[0].second, averaged, t.ema->halflife_images);
     ema_prefix_ = model_.can.game ? "generator." : "";
   }
-  if (model_.can.loss && dataset.has(Split::validation)) {
+  if ((model_.can.loss || model_.can.fit) && dataset.has(Split::validation)) {
     validation_.emplace(dataset, Split::validation, t.batch_size, model_.can.context, t.validate_examples, device_);
   }
   if (model_.can.monitors) {
@@ -83,7 +87,7 @@ void Trainer::load(const std::filesystem::path& path) {
                                  checkpoint.info.spec.dataset, checkpoint.info.spec.describe(), spec_.dataset,
                                  spec_.describe()));
   }
-  load_module_state(*model_.module, checkpoint.below("model."), path.string());
+  load_model_state(model_, checkpoint.below("model."), path.string());
   for (const auto& [name, optimizer] : step_->optimizers()) {
     optimizer->load(checkpoint.below(optimizer_prefix(name)));
   }
@@ -152,10 +156,6 @@ Terms Trainer::advance(bool measured) {
 
 Tensor Trainer::update() { return advance(/*measured=*/false).at("loss"); }
 
-int64_t Trainer::items_per_update() const {
-  return step_->batches_per_update() * config_.train.batch_size * std::max<int64_t>(model_.can.context, 1);
-}
-
 void Trainer::log(const Terms& terms, const std::function<double()>& clock) {
   LogLine line{.step = steps_done_, .split = Split::train, .terms = {}, .lr = {}, .items_per_s = {}, .seconds = 0};
   for (const auto& [name, term] : terms) {
@@ -193,7 +193,7 @@ void Trainer::validate(double seconds) {
     Rng rng =
         Rng::for_batch(static_cast<uint64_t>(config_.seed), Purpose::validation, static_cast<uint64_t>(b), 0, device_);
     const Autocast autocast(device_, config_.train.precision);
-    const Loss loss = model_.can.loss(batch, rng, kAfterTraining);
+    const Loss loss = held_out_loss(model_, batch, rng);
     const double share = static_cast<double>(batch.size()) / static_cast<double>(validation_->examples());
     add("loss", loss.total, share);
     for (const auto& [name, term] : loss.terms) {

@@ -56,7 +56,7 @@ class Trainer final {
   /// One update like those of run(), of which no observer is told: its loss, (), on the device. To measure its speed.
   Tensor update();
   /// Examples, of text tokens, that an update learns from.
-  int64_t items_per_update() const;
+  int64_t items_per_update() const { return items_per_update_; }
 
   int64_t steps_done() const { return steps_done_; }
   const AnyModel& model() const { return model_; }
@@ -84,6 +84,7 @@ class Trainer final {
   std::string parent_;      ///< CheckpointInfo::parent
   std::string ema_prefix_;  ///< of the averaged module's names within the model's: "generator." or ""
   TrainingSource source_;
+  int64_t items_per_update_ = 0;  ///< examples, of text tokens
   std::optional<EvaluationSource> validation_;
   Batch monitored_;  ///< what the model's monitors look at; undefined when it has none
   Split monitored_split_ = Split::validation;

@@ -54,12 +54,18 @@ StepConfig step_config(int64_t steps) {
 
 bool finite(const Tensor& x) { return at::isfinite(x).all().item<bool>(); }
 
-std::unique_ptr<Step> step_of(AnyModel& model, const OptimizerConfig& optimizer, const StepConfig& config) {
-  return make_step(model, optimizer, optimizer, optimizer, config);
+/// What a model that counts learns from; others learn from batches.
+Tensor text_for(const DataSpec& data, const AnyModel& model) {
+  return model.can.fit ? batch_for(data, model, 0).x.flatten() : Tensor();
+}
+
+std::unique_ptr<Step> step_of(AnyModel& model, const DataSpec& data, const OptimizerConfig& optimizer,
+                              const StepConfig& config) {
+  return make_step(model, optimizer, optimizer, optimizer, config, text_for(data, model));
 }
 
 void train(AnyModel& model, const DataSpec& data, int64_t steps, double lr = 1e-3, int64_t rows = kRows) {
-  const auto step = step_of(model, AdamConfig{.lr = lr}, step_config(steps));
+  const auto step = step_of(model, data, AdamConfig{.lr = lr}, step_config(steps));
   const BatchSource source = [&](int64_t index) { return batch_for(data, model, static_cast<uint64_t>(index), rows); };
   for (int64_t t = 0; t < steps; ++t) step->update(source, t);
 }
@@ -173,6 +179,10 @@ TEST_CASE("what a model claims to know, it tells", "[models][zoo]") {
 
 TEST_CASE("every parameter receives a gradient", "[models][zoo]") {
   for_each_fit([](AnyModel& model, const DataSpec& data, const Choice&) {
+    if (model.can.fit) {
+      CHECK(model.module->parameters().empty());  // no gradient would reach them
+      return;
+    }
     train(model, data, 3);  // layers that are zero at first hold back the gradients of those behind them
     // The step's optimizer is gone; its flat buffers still are the gradients. The last backward pass filled them.
     for (const auto& item : model.module->named_parameters()) {
@@ -191,7 +201,13 @@ TEST_CASE("one batch is learned by heart, and every term on the way is finite", 
     // Of two players only the discriminator learns: it has to tell one batch from one generator's noise.
     const OptimizerConfig learns = AdamConfig{.lr = 5e-3}, stays = SGDConfig{.lr = 1e-30, .momentum = 0.0};
     constexpr int64_t kSteps = 100;
-    const auto step = make_step(model, learns, stays, learns, step_config(kSteps));
+    const auto step = make_step(model, learns, stays, learns, step_config(kSteps), text_for(data, model));
+    const auto cost = [&] {  // of a model that counts: it knows no steps
+      const EvalMode eval(*model.module);
+      Rng unused = Rng::for_batch(0, Purpose::validation, 0);
+      return held_out_loss(model, batch, unused).total.item<double>();
+    };
+    const double uncounted = model.can.fit ? cost() : 0;
     const std::string name = model.can.game ? "discriminator_loss" : "loss";
     double first = 0, last = 0;  // means of three and of ten steps: each has noise of its own
     for (int64_t t = 0; t < kSteps; ++t) {
@@ -202,6 +218,10 @@ TEST_CASE("one batch is learned by heart, and every term on the way is finite", 
       }
       if (t < 3) first += terms.at(name).item<double>() / 3;
       if (t >= kSteps - 10) last += terms.at(name).item<double>() / 10;
+    }
+    if (model.can.fit) {
+      first = uncounted;
+      last = cost();
     }
     INFO(name << " " << first << " at first, " << last << " at last");
     CHECK(last < first - 0.05 * std::abs(first));
@@ -240,7 +260,8 @@ TEST_CASE("uniform noise costs at least 8 bits/dim, whatever the settings", "[mo
 /// A model, its step and its average: all that a training is.
 struct Training {
   Training(const Choice& choice, const DataSpec& spec)
-      : data(spec), model(make_model(choice, spec, 0)), step(step_of(model, AdamWConfig{}, config())) {
+      : data(spec), model(make_model(choice, spec, 0)), step(step_of(model, spec, AdamWConfig{}, config())) {
+    if (model.can.fit) return;  // it has no weights to average
     torch::nn::Module& averaged = model.can.game ? *model.can.game->generator : *model.module;
     ema = std::make_unique<Ema>(*step->optimizers()[0].second, averaged, 100.0);
   }
@@ -256,16 +277,18 @@ struct Training {
   void update(int64_t from, int64_t to) {
     const BatchSource source = [&](int64_t i) { return batch_for(data, model, static_cast<uint64_t>(i)); };
     for (int64_t t = from; t < to; ++t) {
-      ema->begin_update((t + 1) * kRows, kRows);
+      if (ema) ema->begin_update((t + 1) * kRows, kRows);
       step->update(source, t);
-      ema->end_update();
+      if (ema) ema->end_update();
     }
   }
 
   NamedTensors state() const {
     NamedTensors all;
     for (const auto& [name, tensor] : module_state(*model.module)) all["model." + name] = tensor;
-    for (const auto& [name, tensor] : ema->state()) all["ema." + name] = tensor;
+    if (ema) {
+      for (const auto& [name, tensor] : ema->state()) all["ema." + name] = tensor;
+    }
     for (const auto& [player, optimizer] : step->optimizers()) {
       for (const auto& [name, tensor] : optimizer->state()) all["optimizer." + player + "/" + name] = tensor;
     }
@@ -273,8 +296,8 @@ struct Training {
   }
 
   void load(const Checkpoint& checkpoint) {
-    load_module_state(*model.module, checkpoint.below("model."), "test");
-    ema->load(checkpoint.below("ema."));
+    load_model_state(model, checkpoint.below("model."), "test");
+    if (ema) ema->load(checkpoint.below("ema."));
     for (const auto& [player, optimizer] : step->optimizers()) {
       optimizer->load(checkpoint.below("optimizer." + player + "/"));
     }

@@ -199,9 +199,9 @@ TEST_CASE("each player's update leaves the other alone", "[trainers][step]") {
 TEST_CASE("two players take no accumulated gradients", "[trainers][step]") {
   AnyModel model = model_of("{gan: {latent_dim: 4}}", vectors(2));
   TrainConfig config;
-  CHECK_NOTHROW(require_players(config, model));
+  CHECK_NOTHROW(require_settings(config, model));
   config.accumulate = 2;
-  CHECK_THROWS_AS(require_players(config, model), UsageError);
+  CHECK_THROWS_AS(require_settings(config, model), UsageError);
 }
 
 TEST_CASE("an update is a function of its number: the same noise, the same bytes", "[trainers][step]") {
