@@ -57,16 +57,11 @@ constexpr ModelEntry entry() {
 }
 
 constexpr std::array kModels{
-    entry<VAEImpl>(),
-    entry<GANImpl>(),
-    entry<RealNVPImpl>(),
-    entry<TransformerImpl>(),
-    entry<BertImpl>(),
-    entry<PixelTransformerImpl>(),
-    entry<RecurrentImpl>(),
-    entry<RecurrentSeq2SeqImpl>(),
-    entry<NgramImpl>(),
-    entry<ClassifierImpl>(),
+    entry<VAEImpl>(),       entry<GANImpl>(),
+    entry<RealNVPImpl>(),   entry<TransformerImpl>(),
+    entry<BertImpl>(),      entry<PixelTransformerImpl>(),
+    entry<RecurrentImpl>(), entry<RecurrentSeq2SeqImpl>(),
+    entry<NgramImpl>(),     entry<ClassifierImpl>(),
 };
 
 constexpr auto kChoices = [] {
