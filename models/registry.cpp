@@ -14,6 +14,7 @@
 #include "models/recurrent/recurrent.h"
 #include "models/recurrent/seq2seq.h"
 #include "models/transformer/bert.h"
+#include "models/transformer/encoder_decoder.h"
 #include "models/transformer/pixel_transformer.h"
 #include "models/transformer/transformer.h"
 #include "models/vae/vae.h"
@@ -57,11 +58,17 @@ constexpr ModelEntry entry() {
 }
 
 constexpr std::array kModels{
-    entry<VAEImpl>(),       entry<GANImpl>(),
-    entry<RealNVPImpl>(),   entry<TransformerImpl>(),
-    entry<BertImpl>(),      entry<PixelTransformerImpl>(),
-    entry<RecurrentImpl>(), entry<RecurrentSeq2SeqImpl>(),
-    entry<NgramImpl>(),     entry<ClassifierImpl>(),
+    entry<VAEImpl>(),
+    entry<GANImpl>(),
+    entry<RealNVPImpl>(),
+    entry<TransformerImpl>(),
+    entry<BertImpl>(),
+    entry<EncoderDecoderImpl>(),
+    entry<PixelTransformerImpl>(),
+    entry<RecurrentImpl>(),
+    entry<RecurrentSeq2SeqImpl>(),
+    entry<NgramImpl>(),
+    entry<ClassifierImpl>(),
 };
 
 constexpr auto kChoices = [] {
