@@ -38,7 +38,7 @@ void require_one_data_set(const std::vector<Contestant>& contestants, SharedData
 void require_models(const std::vector<Contestant>& contestants, SharedData& data) {
   for (const Contestant& c : contestants) {
     const AnyModel model = make_model(c.config.model, data.of(c.config).spec, /*seed=*/0);
-    if (model.can.sample || model.can.log_prob || model.can.generate) continue;
+    if (model.can.sample || model.can.log_prob || model.can.generate || model.can.pair_logits) continue;
     throw UsageError(
         fmt::format("{}: {} draws no samples and has no likelihood, so there is nothing to compare; it can: {}", c.name,
                     model.family, fmt::join(model.can.names(), ", ")));
@@ -54,7 +54,7 @@ void require_externals(const CompareRequest& request, const std::vector<Contesta
       throw UsageError(
           fmt::format("--external {}: there is another model of that name; give it one of its own", e.name));
     }
-    if (dataset.spec.kind == DataKind::tokens) {
+    if (dataset.spec.has_tokens()) {
       throw UsageError(
           fmt::format("--external {}: the data are text; external samples are of images or vectors", e.name));
     }

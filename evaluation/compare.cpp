@@ -98,7 +98,7 @@ class Comparing final {
 
   /// One count for all: what was asked, or what the slowest sampler draws in the time allowed.
   void decide_samples() {
-    if (data().spec.kind == DataKind::tokens || folder_->decided("samples")) return;
+    if (data().spec.has_tokens() || folder_->decided("samples")) return;
     int64_t count = request_.samples;
     std::string why;
     const auto lower = [&](int64_t to, const std::string& because) {
@@ -131,7 +131,7 @@ class Comparing final {
   /// Samples treated like a contestant's are measured against real data treated alike; nothing for text.
   const SampleMetrics* real_for(const Contestant& c) {
     const Dataset& dataset = data_.of(c.config);
-    if (dataset.spec.kind == DataKind::tokens) return nullptr;
+    if (dataset.spec.has_tokens()) return nullptr;
     auto& real = real_[treatment_of(dataset.spec)];
     if (!real) {
       std::vector<Features> features = features_for(c.config.data, dataset, request_.places, request_.progress,
@@ -210,9 +210,10 @@ class Comparing final {
     const Dataset& dataset = data_.of(c.config);
     // Losses that are minus a log-likelihood are counted alike by all who treat the data alike; others are their own.
     const AnyModel built = make_model(c.config.model, dataset.spec, /*seed=*/0);
-    if (built.can.likelihood.kind && built.can.likelihood.is_loss)
-      model.loss_unit = dataset.spec.kind == DataKind::tokens ? "nats/" + dataset.spec.token_unit
-                                                              : fmt::format("nats of {}", treatment_of(dataset.spec));
+    const bool is_likelihood = built.can.likelihood.kind && built.can.likelihood.is_loss;
+    if (is_likelihood || built.can.pair_logits)
+      model.loss_unit = dataset.spec.has_tokens() ? "nats/" + counted_in(dataset.spec)
+                                                  : fmt::format("nats of {}", treatment_of(dataset.spec));
     for (const auto& note : model.runs[0].evaluation.notes) model.notes.push_back(note);
     for (const ComparedRun& run : model.runs) {
       if (run.ending == Ending::complete) continue;
@@ -282,7 +283,7 @@ class Comparing final {
     comparison.protocol = told_protocol();
     comparison.notes = training_notes(comparison, request_.budget);
     const int64_t drawn = folder_->decided("samples").value_or(request_.samples);
-    if (drawn < request_.samples && data().spec.kind != DataKind::tokens) {
+    if (drawn < request_.samples && !data().spec.has_tokens()) {
       comparison.notes.push_back(fmt::format("sample metrics rest on {} samples of each model, not {}: {}", drawn,
                                              request_.samples, folder_->noted("samples")));
     }

@@ -10,7 +10,10 @@
 #include <stdexcept>
 
 #include "core/error.h"
+#include "data/pairs.h"
+#include "evaluation/likelihood.h"
 #include "evaluation/measured_likelihood.h"
+#include "evaluation/measured_translation.h"
 #include "evaluation/monitors.h"
 #include "trainers/samples.h"
 #include "trainers/step.h"
@@ -19,7 +22,7 @@ namespace genzoo {
 namespace {
 
 std::string loss_unit(const LoadedModel& loaded) {
-  return loaded.model.can.context > 0 ? "nats/" + loaded.spec.token_unit : "nats";
+  return loaded.spec.has_tokens() ? "nats/" + counted_in(loaded.spec) : "nats";
 }
 
 /// The losses of one batch in evaluation mode.
@@ -48,21 +51,25 @@ void add_loss_metrics(const LoadedModel& loaded, const Dataset& dataset, Split s
                                 options.limit, loaded.device);
   const EvalMode eval(*loaded.model.module);
   std::map<std::string, double> sums;
+  int64_t total = 0;  // examples; of pairs the tokens of targets, over which their loss is a mean
   for (int64_t b = 0; b < source.batches(); ++b) {
     const Batch batch = source.batch(b);
+    const bool pairs = loaded.spec.kind == DataKind::pairs;
+    const int64_t weight = pairs ? up_to_end(batch.y, loaded.spec.end_token).sum().item<int64_t>() : batch.size();
+    total += weight;
     Rng rng = Rng::for_batch(kEvaluationSeed, Purpose::validation, static_cast<uint64_t>(b), 0, loaded.device);
     for (const auto& [name, value] : losses_of(loaded, batch, rng)) {
-      sums[name] += value.item<double>() * static_cast<double>(batch.size());
+      sums[name] += value.item<double>() * static_cast<double>(weight);
     }
   }
   for (const auto& [name, sum] : sums) {
     // Terms are the model's own (a KL, a share, a score), and so are their units.
     evaluation.metrics.push_back({.name = name,
-                                  .value = sum / static_cast<double>(source.examples()),
+                                  .value = sum / static_cast<double>(total),
                                   .unit = name == "loss" ? loss_unit(loaded) : "",
                                   .kind = "",
                                   .standard_error = {},
-                                  .n = source.examples(),
+                                  .n = total,
                                   .detail = name != "loss"         ? "term of the training objective"
                                             : loaded.model.can.fit ? "mean of -log p"
                                                                    : "training objective, in evaluation mode"});
@@ -80,7 +87,7 @@ Split choose_split(const Dataset& dataset, const EvaluateOptions& options, Evalu
   return default_split(dataset);
 }
 
-/// Of likelihood and monitors, which are measured unless others are asked for.
+/// Of likelihood, translation and monitors, which are measured unless others are asked for.
 bool wants(const EvaluateOptions& options, const std::string& name) {
   return options.metrics.empty() || std::ranges::count(options.metrics, name) > 0;
 }
@@ -88,7 +95,7 @@ bool wants(const EvaluateOptions& options, const std::string& name) {
 void add_likelihood(const LoadedModel& loaded, const Dataset& dataset, Split split, const EvaluateOptions& options,
                     Evaluation& evaluation) {
   const Abilities& can = loaded.model.can;
-  if (can.log_prob || can.token_log_prob) {
+  if (can.log_prob || can.token_log_prob || can.pair_logits) {
     std::ranges::move(likelihood_metrics(loaded, dataset, split, options.k, options.limit),
                       std::back_inserter(evaluation.metrics));
     return;
@@ -96,6 +103,18 @@ void add_likelihood(const LoadedModel& loaded, const Dataset& dataset, Split spl
   if (!options.metrics.empty()) refuse(loaded, "has no likelihood", can.likelihood.detail);
   evaluation.missing["likelihood"] = "it has none: " + can.likelihood.detail;
   evaluation.notes.push_back(fmt::format("{} has no likelihood: {}", loaded.model.family, can.likelihood.detail));
+}
+
+void add_translation(const LoadedModel& loaded, const Dataset& dataset, Split split, const EvaluateOptions& options,
+                     Evaluation& evaluation) {
+  if (!loaded.model.can.translate) {
+    if (!options.metrics.empty()) refuse(loaded, "makes no target texts of sources");
+    return;
+  }
+  const Translations texts = translations_of(loaded, dataset, split, options.limit);
+  std::ranges::move(translation_metrics(texts), std::back_inserter(evaluation.metrics));
+  const std::string by_length = exact_match_by_length(texts, loaded.spec.token_unit);
+  if (!by_length.empty()) evaluation.notes.push_back(by_length);
 }
 
 void add_sample_metrics(const LoadedModel& loaded, const EvaluateOptions& options, const SampleMetricNames& wanted,
@@ -153,6 +172,7 @@ Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const Eva
   const Split split = choose_split(dataset, options, evaluation);
   evaluation.split = kSplitNames[static_cast<int>(split)];
   if (wants(options, "likelihood")) add_likelihood(loaded, dataset, split, options, evaluation);
+  if (wants(options, "translation")) add_translation(loaded, dataset, split, options, evaluation);
   if (wants(options, "monitors")) add_loss_metrics(loaded, dataset, split, options, evaluation);
   if (wants(options, "monitors")) add_monitors(loaded, dataset, split, options, evaluation);
   const SampleMetricNames wanted = sample_metrics_of(options);

@@ -7,6 +7,7 @@
 #include "evaluation/evaluate.h"
 #include "trainers/samples.h"
 #include "trainers/text_generation.h"
+#include "trainers/translations.h"
 
 namespace genzoo {
 namespace {
@@ -55,6 +56,10 @@ void add_exhibits(const LoadedModel& loaded, const Dataset& dataset, Split split
     const Tensor y = map_rows(x, [&](const Tensor& rows) { return can.reconstruct(rows.to(loaded.device)); });
     model.reconstruction = shown(at::cat({x, y}), spec);
   }
+  if (can.translate) {
+    const EvaluationSource pairs(dataset, split, kShownTranslations, /*context=*/0, kShownTranslations, loaded.device);
+    model.texts = {show_translations(loaded.model, spec, pairs.batch(0), kShownTranslations, loaded.device)};
+  }
   if (can.generate) {
     TextRequest request;
     request.n = kShownTexts;
@@ -64,7 +69,7 @@ void add_exhibits(const LoadedModel& loaded, const Dataset& dataset, Split split
 }
 
 Tensor real_exhibit(const Dataset& dataset, Split split) {
-  if (dataset.spec.kind == DataKind::tokens) return {};
+  if (dataset.spec.has_tokens()) return {};
   return shown(first(dataset[split].x, shown_count(dataset.spec)), dataset.spec);
 }
 

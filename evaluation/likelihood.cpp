@@ -58,6 +58,10 @@ LikelihoodUnit nats_per(const std::string& token_unit) {
   throw std::logic_error("nats_per: no unit " + name);
 }
 
+std::string counted_in(const DataSpec& spec) {
+  return spec.kind == DataKind::pairs && spec.token_unit == "byte" ? "token" : spec.token_unit;
+}
+
 const char* kind_name(LikelihoodKind kind) {
   switch (kind) {
     case LikelihoodKind::exact:

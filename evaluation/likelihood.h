@@ -30,6 +30,10 @@ const char* unit_name(LikelihoodUnit unit);  ///< "nats", "bits/dim", "nats/char
 /// "char", "byte", "token".
 LikelihoodUnit nats_per(const std::string& token_unit);
 
+/// What a likelihood of tokens is counted in: "char", "byte" or "token". Of pairs with bytes for tokens "token", for
+/// the end of a text is one and no byte.
+std::string counted_in(const DataSpec& spec);
+
 const char* kind_name(LikelihoodKind kind);  ///< "exact", "lower_bound", "estimate"
 
 /// The kind that k draws give to what a model claims: an exact likelihood stays exact, a bound of more than one draw is

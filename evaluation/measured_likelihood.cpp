@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "data/tokenizers/tokenizer.h"
+#include "evaluation/measured_translation.h"
 
 namespace genzoo {
 namespace {
@@ -129,6 +130,7 @@ Likelihood text_likelihood(const LoadedModel& loaded, const Dataset& dataset, Sp
 
 std::vector<Metric> likelihood_metrics(const LoadedModel& loaded, const Dataset& dataset, Split split, int64_t k,
                                        int64_t limit) {
+  if (loaded.model.can.pair_logits) return pair_likelihood_metrics(loaded, dataset, split, limit);
   return loaded.model.can.token_log_prob ? text_metrics(loaded, dataset, split, limit)
                                          : example_metrics(loaded, dataset, split, k, limit);
 }

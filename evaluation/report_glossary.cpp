@@ -32,6 +32,21 @@ constexpr Known kKnown[] = {
      "The mean of log p of the data's own density minus log p of the model, on data: an estimate of the "
      "Kullback-Leibler divergence (Kullback and Leibler, 1951); 0 is perfect.",
      "Where the model has only a bound of log p, this is an upper bound of the divergence."},
+    {"token_accuracy", "Token accuracy",
+     "The share of the targets' tokens, ends among them, that are the model's likeliest, given the source and the true "
+     "tokens before.",
+     "The model is set right after every mistake; of its own targets exact match tells."},
+    {"exact_match", "Exact match",
+     "The share of sources of which the model, taking its likeliest token always, makes the target, to the byte.",
+     "Where a source has several good targets, all but one count as wrong."},
+    {"bleu", "BLEU",
+     "The geometric mean of the precisions of 1- to 4-grams of words, times a penalty for brevity, over the corpus "
+     "(Papineni et al., 2002), as the program sacrebleu counts it (Post, 2018): 100 is the same words.",
+     "It does not see meaning. Of texts of fewer than four words it is 0."},
+    {"chrf", "chrF",
+     "F score of n-grams of up to six characters, in which recall weighs twice as much as precision, over the corpus "
+     "(Popović, 2015), as the program sacrebleu counts it: 100 is the same characters.",
+     "It does not see meaning."},
     {"frechet", "Fréchet distance",
      "The squared Fréchet distance between Gaussians fitted to the features of samples and of real data (Dowson and "
      "Landau, 1982; Heusel et al., 2017, for Inception features).",

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/image.h"
 #include "core/safetensors.h"
+#include "data/pairs.h"
 #include "data/tokenizers/tokenizer.h"
 #include "evaluation/evaluate.h"
 #include "evaluation/likelihood.h"
@@ -19,7 +20,7 @@ namespace {
 constexpr int64_t kBatch = 100;
 
 void require_data(const LoadedModel& loaded, const Tensor& x) {
-  if (loaded.spec.kind == DataKind::tokens) refuse(loaded, "takes text, not an array");
+  if (loaded.spec.has_tokens()) refuse(loaded, "takes text, not an array");
   require_stored(x, loaded.spec, loaded.model.family);
 }
 
@@ -71,6 +72,32 @@ Score score_text(const LoadedModel& loaded, const std::string& text) {
           .kind = kind_name(LikelihoodKind::exact),
           .tokens = length - 1,
           .bytes = static_cast<int64_t>(text.size())};
+}
+
+Score score_pairs(const LoadedModel& loaded, const std::string& text, const std::string& where) {
+  const Abilities& can = loaded.model.can;
+  if (!can.pair_logits) refuse(loaded, "takes no pairs of texts");
+  const std::vector<TextPair> pairs = read_pairs(text, where);
+  if (pairs.empty()) throw UsageError(fmt::format("{}: it holds no pairs; wanted source, tab, target a line", where));
+  const auto tokenizer = tokenizer_from_json(loaded.spec.tokenizer);
+  const EvalMode eval(*loaded.model.module);
+  Score score{.log_prob = torch::empty({static_cast<int64_t>(pairs.size())}, torch::kDouble),
+              .kind = kind_name(LikelihoodKind::exact)};
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const auto tokens = [&](const std::string& side) {
+      try {
+        return ended_tokens(loaded.spec, *tokenizer, side).to(loaded.device);
+      } catch (const UsageError& error) {
+        throw UsageError(fmt::format("{}:{}: {}", where, pairs[i].line, error.what()));
+      }
+    };
+    const Tensor y = tokens(pairs[i].target);
+    const Tensor log_p = can.pair_logits(tokens(pairs[i].source), y).to(torch::kDouble).log_softmax(/*dim=*/-1);
+    score.log_prob[static_cast<int64_t>(i)] = log_p.gather(/*dim=*/-1, y.unsqueeze(-1)).sum().to(torch::kCPU);
+    score.tokens += y.size(1);
+    score.bytes += static_cast<int64_t>(pairs[i].target.size());
+  }
+  return score;
 }
 
 Tensor read_array(const std::filesystem::path& path, const std::string& name) {

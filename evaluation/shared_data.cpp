@@ -3,6 +3,7 @@
 #include <torch/utils.h>
 
 #include "data/images.h"
+#include "data/pairs.h"
 #include "data/tokenizers/tokenizer.h"
 
 namespace genzoo {
@@ -30,9 +31,17 @@ bool same_examples(const Dataset& a, const Dataset& b, Split split) {
   return torch::equal(images_of(a, split, bits), images_of(b, split, bits));
 }
 
-/// The text of a split.
+/// The text of a split, or its pairs of texts, a line each.
 std::string text_of(const Dataset& dataset, Split split) {
-  return tokenizer_from_json(dataset.spec.tokenizer)->decode(dataset[split].x.to(torch::kLong));
+  const DataSpec& spec = dataset.spec;
+  const auto tokenizer = tokenizer_from_json(spec.tokenizer);
+  if (spec.kind == DataKind::tokens) return tokenizer->decode(dataset[split].x.to(torch::kLong));
+  std::string text;
+  for (int64_t i = 0; i < dataset.count(split); ++i) {
+    text += text_before_end(spec, *tokenizer, dataset[split].x[i]) + "\t" +
+            text_before_end(spec, *tokenizer, dataset[split].y[i]) + "\n";
+  }
+  return text;
 }
 
 }  // namespace
@@ -44,12 +53,13 @@ const Dataset& SharedData::of(const ExperimentConfig& config) {
 }
 
 bool same_data(const Dataset& a, const Dataset& b) {
-  if (a.spec.dataset != b.spec.dataset || a.spec.kind != b.spec.kind || a.spec.shape != b.spec.shape) return false;
+  if (a.spec.dataset != b.spec.dataset || a.spec.kind != b.spec.kind) return false;
+  if (!a.spec.has_tokens() && a.spec.shape != b.spec.shape) return false;
   if (&a == &b) return true;
   for (const Split split : {Split::train, Split::validation, Split::test}) {
     if (a.has(split) != b.has(split)) return false;
     if (!a.has(split)) continue;
-    if (a.spec.kind == DataKind::tokens) {
+    if (a.spec.has_tokens()) {
       if (text_of(a, split) != text_of(b, split)) return false;
     } else if (a.count(split) != b.count(split) || !same_examples(a, b, split)) {
       return false;

@@ -24,7 +24,8 @@ class SharedData final {
 };
 
 /// Whether two data sets are the same examples in the same splits, perhaps treated differently: pixels and bits of the
-/// same images (then the labels must agree), characters and bytes of the same text.
+/// same images (then the labels must agree), characters and bytes of the same text
+/// or of the same pairs of texts.
 bool same_data(const Dataset& a, const Dataset& b);
 
 }  // namespace genzoo

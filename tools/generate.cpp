@@ -1,12 +1,11 @@
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <iostream>
 
 #include "core/error.h"
 #include "evaluation/evaluate.h"
+#include "tools/conversation.h"
 #include "tools/output.h"
 #include "tools/trained_model.h"
+#include "tools/translation.h"
 #include "tools/verb.h"
 #include "trainers/text_generation.h"
 
@@ -48,34 +47,19 @@ void check(const Arguments& arguments) {
   }
 }
 
-/// Text as it comes to standard output.
-void print_at_once(std::string_view piece) {
-  print(piece);
-  flush_output();
-}
-
-/// Ends a line on a terminal.
-void end_line(std::string_view text, bool always) {
-  if ((always || isatty(STDOUT_FILENO) == 1) && !text.ends_with('\n')) print_at_once("\n");
-}
-
-/// Continues each line of standard input, which ends it. Text i is that of line i.
+/// Continues each line of standard input. Text i is that of line i.
 void converse(const LoadedModel& loaded, TextRequest request) {
-  request.stream = [](size_t, std::string_view piece) { print_at_once(piece); };
-  const bool asks = isatty(STDIN_FILENO) == 1;
-  for (uint64_t line = 0;; ++line) {
-    if (asks) fmt::print(stderr, "> ");
-    std::string prompt;
-    if (!std::getline(std::cin, prompt)) return;
-    if (prompt.empty()) continue;
-    request.prompts = {prompt};
+  std::string last;  // ends the line of what was streamed
+  request.stream = [&](size_t, std::string_view piece) {
+    print_at_once(piece);
+    last = piece;
+  };
+  answer_lines([&](const std::string& text, uint64_t line) {
+    request.prompts = {text};
     request.first = line;
-    try {
-      end_line(generate_texts(loaded.model, loaded.spec, request, loaded.device)[0], /*always=*/true);
-    } catch (const UsageError& error) {  // a prompt with a character that has no token is no reason to end
-      fmt::print(stderr, "genzoo: {}\n", error.what());
-    }
-  }
+    generate_texts(loaded.model, loaded.spec, request, loaded.device);
+    return std::string(last.ends_with('\n') ? "" : "\n");
+  });
 }
 
 TextRequest request_of(const Arguments& arguments) {
@@ -103,6 +87,7 @@ struct Generated {
 };
 
 Generated continuations(const Arguments& arguments, const LoadedModel& loaded, TextRequest request) {
+  refuse_translation_options(arguments, loaded);
   if (!loaded.model.can.generate) refuse(loaded, "generates no text");
   SpeculationCounts counts;
   if (arguments.given("draft")) {
@@ -127,9 +112,14 @@ ExitCode run(const Arguments& arguments) {
   check(arguments);
   const LoadedModel loaded = load_run(arguments);
   const TextRequest request = request_of(arguments);
-  const Generated generated = loaded.model.can.fill
-                                  ? Generated{fill_texts(loaded.model, loaded.spec, request, loaded.device)}
-                                  : continuations(arguments, loaded, request);
+  Generated generated;
+  if (loaded.model.can.translate) {
+    generated.texts = translations(arguments, loaded);
+  } else if (loaded.model.can.fill) {
+    generated.texts = fill_texts(loaded.model, loaded.spec, request, loaded.device);
+  } else {
+    generated = continuations(arguments, loaded, request);
+  }
   if (arguments.flag("json")) {
     print_json(generated.texts);
     return ExitCode::done;
@@ -148,13 +138,14 @@ ExitCode run(const Arguments& arguments) {
 Verb generate_verb() {
   const Range share{0, 1, true, false, "in (0, 1]"};
   return {"generate",
-          "continues a text",
+          "continues a text, fills it in, or makes a target text of a source",
           "RUN",
-          "A model that fills in text does so where the prompt says [MASK]. The text goes to standard output as it "
-          "comes, and\n"
-          "nothing else does. Several are separated by a line ---; with\n"
-          "--json they are an array of strings. Text i depends on its prompt, the seed and i only.",
-          with_run_options({
+          "The text goes to standard output as it comes, and nothing else does. Several are separated by a line ---;\n"
+          "with --json they are an array of strings. Text i depends on its prompt, the seed and i only. A model that\n"
+          "fills in text does so where the prompt says [MASK]. A model of pairs makes of the source --prompt the "
+          "likeliest\n"
+          "target, token by token or with --beams, unless --n asks for draws.",
+          with_run_options(with_translation_options({
               {"prompt", Takes::any_times, "TEXT",
                "what the text begins with; without: the beginning of a line. May be given several times"},
               {"tokens", Takes::integer, "N", "how many to add", "256", false, positive},
@@ -177,7 +168,7 @@ Verb generate_verb() {
                "texts continued together: faster, and rounded otherwise, so that rarely a draw differs", "1", false,
                positive},
               {"interactive", Takes::nothing, "", "continues each line of standard input as it is typed"},
-          }),
+          })),
           run};
 }
 

@@ -12,6 +12,7 @@ namespace {
 
 Score score_input(const LoadedModel& loaded, const Arguments& arguments) {
   const std::filesystem::path input = arguments.text("INPUT");
+  if (loaded.model.can.pair_logits) return score_pairs(loaded, read_file(input), input.string());
   if (input.extension() != ".safetensors") return score_text(loaded, read_file(input));
   return score_examples(loaded, read_array(input, "x"), arguments.integer("k"),
                         static_cast<uint64_t>(arguments.integer("seed")));
@@ -52,7 +53,8 @@ Verb score_verb() {
           "RUN INPUT",
           "INPUT: a .safetensors with the array `x` (uint8 images (N, C, H, W) or float32 vectors (N, D)), or a text "
           "file,\n"
-          "which is one document. --out holds the array `log_prob` (N), nats. The number printed is the sum of -log p.",
+          "which is one document; of a model of pairs a file with a pair a line, source, tab, target. --out holds the "
+          "array `log_prob` (N), nats. The number printed is the sum of -log p.",
           with_run_options({
               {"k", Takes::integer, "K", "draws for a bound or estimate", "1", false, positive},
               {"seed", Takes::integer, "S", "of those draws", "0", false, non_negative},

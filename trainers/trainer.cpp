@@ -11,11 +11,13 @@
 
 #include "core/file.h"
 #include "core/signals.h"
+#include "data/pairs.h"
 #include "trainers/cuda_graph.h"
 #include "trainers/learner.h"
 #include "trainers/monitoring.h"
 #include "trainers/samples.h"
 #include "trainers/text_generation.h"
+#include "trainers/translations.h"
 
 namespace genzoo {
 namespace {
@@ -24,6 +26,7 @@ constexpr int64_t kGridImages = 64;
 constexpr int64_t kGridColumns = 8;
 constexpr int64_t kScatterPoints = 2000;
 constexpr int64_t kTextTokens = 512;
+constexpr int64_t kShownPairs = 8;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -73,6 +76,9 @@ Trainer::Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run)
   }
   if ((model_.can.loss || model_.can.fit) && dataset.has(Split::validation)) {
     validation_.emplace(dataset, Split::validation, t.batch_size, model_.can.context, t.validate_examples, device_);
+    for (int64_t b = 0; spec_.kind == DataKind::pairs && b < validation_->batches(); ++b) {
+      validation_tokens_ += up_to_end(validation_->batch(b).y, spec_.end_token).sum().item<int64_t>();
+    }
   }
   if (model_.can.monitors) {
     monitored_split_ = dataset.has(Split::validation) ? Split::validation : Split::train;
@@ -182,7 +188,7 @@ void Trainer::validate(double seconds) {
   std::optional<Ema::Swap> averaged;
   if (ema_) averaged.emplace(*ema_);
   Terms sums;  // in double, on the device: it is waited for once, when they are read
-  const auto add = [&](const std::string& name, const Tensor& term, double share) {
+  const auto add = [&](const std::string& name, const Tensor& term, const auto& share) {
     const Tensor part = term.detach().to(torch::kDouble) * share;
     const auto [place, is_new] = sums.try_emplace(name, part);
     if (!is_new) place->second.add_(part);
@@ -194,10 +200,16 @@ void Trainer::validate(double seconds) {
         Rng::for_batch(static_cast<uint64_t>(config_.seed), Purpose::validation, static_cast<uint64_t>(b), 0, device_);
     const Autocast autocast(device_, config_.train.precision);
     const Loss loss = held_out_loss(model_, batch, rng);
-    const double share = static_cast<double>(batch.size()) / static_cast<double>(validation_->examples());
-    add("loss", loss.total, share);
-    for (const auto& [name, term] : loss.terms) {
-      if (name != "loss") add(name, term, share);
+    const auto add_all = [&](const auto& share) {
+      add("loss", loss.total, share);
+      for (const auto& [name, term] : loss.terms) {
+        if (name != "loss") add(name, term, share);
+      }
+    };
+    if (spec_.kind == DataKind::pairs) {  // a mean over targets' tokens, of which each batch has its own number
+      add_all(up_to_end(batch.y, spec_.end_token).sum().to(torch::kDouble) / validation_tokens_);
+    } else {
+      add_all(static_cast<double>(batch.size()) / static_cast<double>(validation_->examples()));
     }
   }
   LogLine line{.step = steps_done_,
@@ -249,6 +261,8 @@ void Trainer::sample() {
     request.seed = seed;
     request.purpose = Purpose::latent;
     output.text = generate_texts(model_, spec_, request, device_)[0];
+  } else if (model_.can.translate && validation_) {
+    output.text = show_translations(model_, spec_, validation_->batch(0), kShownPairs, device_);
   } else if (model_.can.sample) {
     SampleOptions options;
     options.mean = model_.can.samples_have_mean;

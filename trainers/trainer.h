@@ -86,7 +86,8 @@ class Trainer final {
   TrainingSource source_;
   int64_t items_per_update_ = 0;  ///< examples, of text tokens
   std::optional<EvaluationSource> validation_;
-  Batch monitored_;  ///< what the model's monitors look at; undefined when it has none
+  int64_t validation_tokens_ = 0;  ///< of pairs: of all targets of a validation
+  Batch monitored_;                ///< what the model's monitors look at; undefined when it has none
   Split monitored_split_ = Split::validation;
   std::vector<std::unique_ptr<Observer>> observers_;
 
