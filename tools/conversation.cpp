@@ -19,7 +19,7 @@ void end_line(std::string_view text, bool always) {
   if ((always || isatty(STDOUT_FILENO) == 1) && !text.ends_with('\n')) print_at_once("\n");
 }
 
-void answer_lines(const std::function<std::string(const std::string& text, uint64_t line)>& answer) {
+void answer_lines(const std::function<void(const std::string& text, uint64_t line)>& answer) {
   const bool asks = isatty(STDIN_FILENO) == 1;
   for (uint64_t line = 0;; ++line) {
     if (asks) fmt::print(stderr, "> ");
@@ -27,9 +27,7 @@ void answer_lines(const std::function<std::string(const std::string& text, uint6
     if (!std::getline(std::cin, text)) return;
     if (text.empty()) continue;
     try {
-      const std::string answered = answer(text, line);
-      print_at_once(answered);
-      end_line(answered, /*always=*/true);
+      answer(text, line);
     } catch (const UsageError& error) {  // a character that has no token is no reason to end
       fmt::print(stderr, "genzoo: {}\n", error.what());
     }

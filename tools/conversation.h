@@ -14,8 +14,8 @@ void print_at_once(std::string_view piece);
 /// Ends a text's line, on a terminal or always.
 void end_line(std::string_view text, bool always);
 
-/// Answers each line of standard input, `line` counted from 0, until it ends; on a terminal it asks for them. What an
-/// answer has printed of itself already it leaves out of what it returns. A UsageError is told, and does not end it.
-void answer_lines(const std::function<std::string(const std::string& text, uint64_t line)>& answer);
+/// Has each line of standard input, `line` counted from 0, answered and the answer printed, until it ends; on a
+/// terminal it asks for them. A UsageError is told, and does not end it.
+void answer_lines(const std::function<void(const std::string& text, uint64_t line)>& answer);
 
 }  // namespace genzoo

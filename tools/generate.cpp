@@ -49,16 +49,11 @@ void check(const Arguments& arguments) {
 
 /// Continues each line of standard input. Text i is that of line i.
 void converse(const LoadedModel& loaded, TextRequest request) {
-  std::string last;  // ends the line of what was streamed
-  request.stream = [&](size_t, std::string_view piece) {
-    print_at_once(piece);
-    last = piece;
-  };
+  request.stream = [](size_t, std::string_view piece) { print_at_once(piece); };
   answer_lines([&](const std::string& text, uint64_t line) {
     request.prompts = {text};
     request.first = line;
-    generate_texts(loaded.model, loaded.spec, request, loaded.device);
-    return std::string(last.ends_with('\n') ? "" : "\n");
+    end_line(generate_texts(loaded.model, loaded.spec, request, loaded.device)[0], /*always=*/true);
   });
 }
 

@@ -61,7 +61,11 @@ std::vector<std::string> translations(const Arguments& arguments, const LoadedMo
                           static_cast<uint64_t>(arguments.integer("seed")), loaded.device);
   };
   if (arguments.flag("interactive")) {
-    answer_lines([&](const std::string& line, uint64_t) { return of(line).front(); });
+    answer_lines([&](const std::string& line, uint64_t) {
+      const std::string target = of(line).front();
+      print_at_once(target);
+      end_line(target, /*always=*/true);
+    });
     return {};
   }
   std::vector<std::string> all;
