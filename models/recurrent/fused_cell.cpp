@@ -6,6 +6,10 @@
 #include <torch/autograd.h>
 #include <torch/utils.h>
 
+#include <optional>
+#include <utility>
+#include <vector>
+
 #include "models/below_autograd.h"
 #include "models/fused_linear.h"
 #include "models/gradients_of_gradients.h"
@@ -56,71 +60,79 @@ struct Kept {
   int64_t hidden() const { return h.size(2); }
 };
 
-/// Gates first ... first + count - 1 of (B, G H).
-Tensor part(const Tensor& gates, int64_t first, int64_t hidden, int64_t count = 1) {
-  return gates.narrow(/*dim=*/1, first * hidden, count * hidden);
+using Steps = std::vector<Tensor>;  // views of a tensor's steps, made at once: a step has few operators but these
+
+/// Gates first ... first + count - 1 of (T, B, G H): (B, count H) of each step.
+Steps parts(const Tensor& gates, int64_t first, int64_t hidden, int64_t count = 1) {
+  return gates.narrow(/*dim=*/2, first * hidden, count * hidden).unbind(/*dim=*/0);
 }
 
 void lstm_forward(const Tensor& z, const Kept& k, const StepProduct& product) {
   const int64_t H = k.hidden();
-  for (int64_t t = 0; t < k.steps(); ++t) {
-    const Tensor gates = k.gates[t];
-    Tensor c = k.c[t + 1], tanh_c = k.activated[t], h = k.h[t + 1];
-    product(k.h[t], gates);
-    gates.add_(z[t]);
-    part(gates, 0, H, 2).sigmoid_();
-    part(gates, 2, H).tanh_();
-    part(gates, 3, H).sigmoid_();
-    at::mul_out(c, part(gates, 1, H), k.c[t]);
-    c.addcmul_(part(gates, 0, H), part(gates, 2, H));
-    at::tanh_out(tanh_c, c);
-    at::mul_out(h, part(gates, 3, H), tanh_c);
+  const Steps inputs = z.unbind(0), gates = k.gates.unbind(0);
+  const Steps i = parts(k.gates, 0, H), f = parts(k.gates, 1, H), g = parts(k.gates, 2, H), o = parts(k.gates, 3, H);
+  const Steps i_and_f = parts(k.gates, 0, H, 2);
+  Steps h = k.h.unbind(0), c = k.c.unbind(0), tanh_c = k.activated.unbind(0);
+  for (size_t t = 0; t < gates.size(); ++t) {
+    product(h[t], gates[t]);
+    gates[t].add_(inputs[t]);
+    i_and_f[t].sigmoid_();
+    g[t].tanh_();
+    o[t].sigmoid_();
+    at::mul_out(c[t + 1], f[t], c[t]).addcmul_(i[t], g[t]);
+    at::tanh_out(tanh_c[t], c[t + 1]);
+    at::mul_out(h[t + 1], o[t], tanh_c[t]);
   }
 }
 
 void gru_forward(const Tensor& z, const Kept& k, const StepProduct& product) {
   const int64_t H = k.hidden();
-  const Tensor recurrent = at::empty(k.gates[0].sizes(), k.gates.options());
-  for (int64_t t = 0; t < k.steps(); ++t) {
-    const Tensor gates = k.gates[t];
-    Tensor ru = part(gates, 0, H, 2), n = part(gates, 2, H), h = k.h[t + 1];
-    product(k.h[t], recurrent);
-    at::add_out(ru, part(z[t], 0, H, 2), part(recurrent, 0, H, 2));
-    ru.sigmoid_();
-    k.activated[t].copy_(part(recurrent, 2, H));
-    at::addcmul_out(n, part(z[t], 2, H), part(gates, 0, H), k.activated[t]);
-    n.tanh_();
-    at::lerp_out(h, n, k.h[t], part(gates, 1, H));
+  const Tensor recurrent = at::empty(k.gates.sizes().slice(1), k.gates.options());
+  const Tensor recurrent_ru = recurrent.narrow(/*dim=*/1, 0, 2 * H), recurrent_n = recurrent.narrow(1, 2 * H, H);
+  const Steps inputs_ru = parts(z, 0, H, 2), inputs_n = parts(z, 2, H);
+  const Steps r = parts(k.gates, 0, H), u = parts(k.gates, 1, H), kept = k.activated.unbind(0);
+  Steps ru = parts(k.gates, 0, H, 2), n = parts(k.gates, 2, H), h = k.h.unbind(0);
+  for (size_t t = 0; t < r.size(); ++t) {
+    product(h[t], recurrent);
+    at::add_out(ru[t], inputs_ru[t], recurrent_ru).sigmoid_();
+    kept[t].copy_(recurrent_n);
+    at::addcmul_out(n[t], inputs_n[t], r[t], kept[t]).tanh_();
+    at::lerp_out(h[t + 1], n[t], h[t], u[t]);
   }
 }
 
 /// The gradients of a state, of which those of the start remain after the last step.
 struct StateGradients {
-  Tensor h, c;          ///< (B, H)
-  Tensor all_h, all_c;  ///< (T, B, H), what comes from outside; undefined: nothing does
+  Tensor h, c;         ///< (B, H)
+  Steps all_h, all_c;  ///< (B, H) each, what comes from outside; empty: nothing does
 
-  void take_in(int64_t t) const {
-    if (all_h.defined()) h.add_(all_h[t]);
-    if (all_c.defined()) c.add_(all_c[t]);
+  StateGradients(const Tensor& outside_h, const Tensor& outside_c) {
+    if (outside_h.defined()) all_h = outside_h.unbind(0);
+    if (outside_c.defined()) all_c = outside_c.unbind(0);
+  }
+
+  void take_in(size_t t) const {
+    if (!all_h.empty()) h.add_(all_h[t]);
+    if (!all_c.empty()) c.add_(all_c[t]);
   }
 };
 
 /// Writes the gradients of z, which are those of W h, too: (T, B, 4 H).
 void lstm_backward(const Kept& k, const StepProduct& product, const StateGradients& d, const Tensor& dz) {
   const int64_t H = k.hidden();
-  Tensor scratch = at::empty_like(d.h), dh = d.h;
-  for (int64_t t = k.steps() - 1; t >= 0; --t) {
-    const Tensor gates = k.gates[t];
-    const Tensor i = part(gates, 0, H), f = part(gates, 1, H), g = part(gates, 2, H), o = part(gates, 3, H);
-    Tensor di = part(dz[t], 0, H), df = part(dz[t], 1, H), dg = part(dz[t], 2, H), d_o = part(dz[t], 3, H);
+  const Steps i = parts(k.gates, 0, H), f = parts(k.gates, 1, H), g = parts(k.gates, 2, H), o = parts(k.gates, 3, H);
+  Steps di = parts(dz, 0, H), df = parts(dz, 1, H), dg = parts(dz, 2, H), d_o = parts(dz, 3, H);
+  const Steps dgates = dz.unbind(0), c = k.c.unbind(0), tanh_c = k.activated.unbind(0);
+  Tensor scratch = at::empty(d.h.sizes(), d.h.options());
+  for (size_t t = dgates.size(); t-- > 0;) {
     d.take_in(t);
-    at::sigmoid_backward_out(d_o, at::mul_out(scratch, dh, k.activated[t]), o);
-    d.c.add_(at::tanh_backward_out(scratch, dh.mul_(o), k.activated[t]));
-    at::sigmoid_backward_out(di, at::mul_out(scratch, d.c, g), i);
-    at::sigmoid_backward_out(df, at::mul_out(scratch, d.c, k.c[t]), f);
-    at::tanh_backward_out(dg, at::mul_out(scratch, d.c, i), g);
-    d.c.mul_(f);
-    product(dz[t], dh);
+    at::sigmoid_backward_out(d_o[t], at::mul_out(scratch, d.h, tanh_c[t]), o[t]);
+    d.c.add_(at::tanh_backward_out(scratch, d.h.mul_(o[t]), tanh_c[t]));
+    at::sigmoid_backward_out(di[t], at::mul_out(scratch, d.c, g[t]), i[t]);
+    at::sigmoid_backward_out(df[t], at::mul_out(scratch, d.c, c[t]), f[t]);
+    at::tanh_backward_out(dg[t], at::mul_out(scratch, d.c, i[t]), g[t]);
+    d.c.mul_(f[t]);
+    product(dgates[t], d.h);
   }
 }
 
@@ -128,21 +140,20 @@ void lstm_backward(const Kept& k, const StepProduct& product, const StateGradien
 void gru_backward(const Kept& k, const StepProduct& product, const StateGradients& d, const Tensor& dz,
                   const Tensor& drecurrent) {
   const int64_t H = k.hidden();
-  Tensor scratch = at::empty_like(d.h), through_product = at::empty_like(d.h);
-  for (int64_t t = k.steps() - 1; t >= 0; --t) {
-    const Tensor gates = k.gates[t], dw = drecurrent[t];
-    const Tensor r = part(gates, 0, H), u = part(gates, 1, H), n = part(gates, 2, H);
-    Tensor dr = part(dz[t], 0, H), du = part(dz[t], 1, H), dn = part(dz[t], 2, H), dwn = part(dw, 2, H);
+  const Steps r = parts(k.gates, 0, H), u = parts(k.gates, 1, H), n = parts(k.gates, 2, H);
+  Steps dr = parts(dz, 0, H), du = parts(dz, 1, H), dn = parts(dz, 2, H), dru = parts(dz, 0, H, 2);
+  Steps drecurrent_ru = parts(drecurrent, 0, H, 2), drecurrent_n = parts(drecurrent, 2, H);
+  const Steps dw = drecurrent.unbind(0), h = k.h.unbind(0), kept = k.activated.unbind(0);
+  Tensor scratch = at::empty(d.h.sizes(), d.h.options()), through_product = at::empty_like(scratch);
+  for (size_t t = dw.size(); t-- > 0;) {
     d.take_in(t);
-    at::sub_out(scratch, k.h[t], n);
-    at::sigmoid_backward_out(du, scratch.mul_(d.h), u);
-    at::sub_out(scratch, d.h, at::mul(d.h, u));
-    at::tanh_backward_out(dn, scratch, n);
-    at::sigmoid_backward_out(dr, at::mul_out(scratch, dn, k.activated[t]), r);
-    at::mul_out(dwn, dn, r);
-    part(dw, 0, H, 2).copy_(part(dz[t], 0, H, 2));
-    product(dw, through_product);
-    d.h.mul_(u).add_(through_product);
+    at::sigmoid_backward_out(du[t], at::sub_out(scratch, h[t], n[t]).mul_(d.h), u[t]);
+    at::tanh_backward_out(dn[t], at::addcmul_out(scratch, d.h, d.h, u[t], -1), n[t]);
+    at::sigmoid_backward_out(dr[t], at::mul_out(scratch, dn[t], kept[t]), r[t]);
+    at::mul_out(drecurrent_n[t], dn[t], r[t]);
+    drecurrent_ru[t].copy_(dru[t]);
+    product(dw[t], through_product);
+    d.h.mul_(u[t]).add_(through_product);
   }
 }
 
@@ -156,8 +167,8 @@ class FusedCell final : public torch::autograd::Function<FusedCell> {
     ctx->save_for_backward({z, weight, h, c.value_or(Tensor()), k.gates, k.h, k.c, k.activated});
     ctx->saved_data["reduced"] = reduced;
     ctx->set_materialize_grads(false);
-    variable_list states{k.h.slice(/*dim=*/0, 1).clone()};
-    if (c) states.push_back(k.c.slice(/*dim=*/0, 1).clone());
+    variable_list states{k.h.slice(/*dim=*/0, 1)};
+    if (c) states.push_back(k.c.slice(/*dim=*/0, 1));
     return states;
   }
 
@@ -180,13 +191,14 @@ class FusedCell final : public torch::autograd::Function<FusedCell> {
     const BelowAutograd below;
     const bool reduced = ctx->saved_data["reduced"].toBool();
     const Kept k(saved[4], saved[5], saved[6], saved[7]);
-    const Tensor zeros = at::zeros({z.size(1), k.hidden()}, z.options());
-    const StateGradients d{zeros, cell == Cell::lstm ? zeros.clone() : Tensor(), gradients[0],
-                           cell == Cell::lstm ? gradients[1] : Tensor()};
+    const bool lstm = cell == Cell::lstm;
+    StateGradients d(gradients[0], lstm ? gradients[1] : Tensor());
+    d.h = at::zeros({z.size(1), k.hidden()}, z.options());
+    if (lstm) d.c = at::zeros_like(d.h);
     const Tensor dz = at::empty(z.sizes(), z.options());
     const StepProduct product(dz[0], weight.detach(), reduced);
     Tensor drecurrent = dz;
-    if (cell == Cell::lstm) {
+    if (lstm) {
       lstm_backward(k, product, d, dz);
     } else {
       drecurrent = at::empty_like(dz);

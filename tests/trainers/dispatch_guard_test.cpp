@@ -141,6 +141,11 @@ const Guarded kGuarded[] = {
     {"transformer", {477, 106}, Data::text, kTransformer},
     {"transformer, 2 shards", {960, 211}, Data::text, kTransformer, 2},
     {"pixel_transformer", {532, 116}, Data::images8, "{pixel_transformer: {n_layer: 2, n_head: 2, n_embd: 16}}"},
+    {"recurrent", {2700, 54}, Data::text, "{recurrent: {n_layer: 2, n_embd: 16, hidden: 16, block_size: 16}}"},
+    {"recurrent, gru",
+     {2548, 56},
+     Data::text,
+     "{recurrent: {cell: gru, n_layer: 2, n_embd: 16, hidden: 16, block_size: 16}}"},
     {"classifier", {302, 93}, Data::images8, "{classifier: {channels: [4, 8], feature_dim: 8}}"},
 };
 
