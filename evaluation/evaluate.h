@@ -14,8 +14,8 @@ namespace genzoo {
 
 /// What can be measured. likelihood: log-likelihoods, and where the data's density is known the divergence from it;
 /// translation: what a model of pairs makes of sources, beside their targets; monitors: the training objective and its
-/// terms, in evaluation mode, and the model's signs of health; forgetting: see
-/// forgetting.h; the rest: metrics of samples, see SampleMetrics.
+/// terms, in evaluation mode, and the model's signs of health; forgetting: of runs
+/// that began with another's weights, see forgetting.h; the rest: metrics of samples, see SampleMetrics.
 inline constexpr const char* kMetricNames[] = {"likelihood",   "translation",      "monitors",         "frechet",
                                                "kernel",       "precision_recall", "density_coverage", "modes",
                                                "memorization", "forgetting"};

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <optional>
 #include <string>
 
 #include "core/error.h"
@@ -30,29 +29,26 @@ void add_likelihoods(const LoadedModel& loaded, const Dataset& dataset, Split sp
 void add_forgetting(const LoadedModel& loaded, const Dataset& dataset, const EvaluateOptions& options,
                     const DataPlaces& places, Evaluation& evaluation) {
   if (loaded.parent.empty() || !has_likelihood(loaded)) return;
-  const auto missing = [&](const std::string& why) {
-    evaluation.notes.push_back(fmt::format("what it has forgotten is not known: {}", why));
-  };
-  std::optional<LoadedModel> parent;
-  std::optional<Dataset> old;
   try {
-    parent = load_parent_model(loaded.config.train.init_from, loaded.device.str());
-    old = open_dataset(parent->config.data, places);
+    const LoadedModel parent = load_parent_model(loaded.config.train.init_from, loaded.device.str());
+    if (record_of(parent) != loaded.parent) {
+      throw RunError(fmt::format("{} has other weights now than those it began with", loaded.config.train.init_from));
+    }
+    const Split split = options.split.value_or(default_split(dataset));
+    add_likelihoods(parent, dataset, split, options, "", "_before", "of the weights it began with", evaluation);
+    const Dataset old = open_dataset(parent.config.data, places);
+    if (old.spec.tokenizer != loaded.spec.tokenizer || old.spec.kind != loaded.spec.kind) {
+      throw RunError("the parent's data are of another kind");
+    }
+    const Split old_split = default_split(old);
+    old.require(old_split);
+    const std::string of = fmt::format("on {}, {} split", old.spec.dataset, kSplitNames[static_cast<int>(old_split)]);
+    add_likelihoods(loaded, old, old_split, options, "old_", "", of, evaluation);
+    add_likelihoods(parent, old, old_split, options, "old_", "_before", of + ", of the weights it began with",
+                    evaluation);
   } catch (const Error& error) {
-    missing(error.what());
+    evaluation.notes.push_back(fmt::format("what it has forgotten is not known: {}", error.what()));
   }
-  if (!parent) return;
-  const Split split = options.split.value_or(default_split(dataset));
-  add_likelihoods(*parent, dataset, split, options, "", "_before", "of the weights it began with", evaluation);
-  if (!old) return;
-  if (old->spec.tokenizer != loaded.spec.tokenizer || old->spec.kind != loaded.spec.kind) {
-    missing("the parent's data are of another kind now");
-    return;
-  }
-  const Split old_split = default_split(*old);
-  const std::string of = fmt::format("on {}, {} split", old->spec.dataset, kSplitNames[static_cast<int>(old_split)]);
-  add_likelihoods(loaded, *old, old_split, options, "old_", "", of, evaluation);
-  add_likelihoods(*parent, *old, old_split, options, "old_", "_before", of + ", of the weights it began with", evaluation);
 }
 
 }  // namespace genzoo

@@ -157,12 +157,13 @@ NormalizedSum plain_layer_norm(const Tensor& x, const Tensor& update, const Tens
 }
 
 NormalizedSum fused_layer_norm(const Tensor& x, const Tensor& update, const Tensor& weight, const Tensor& bias,
-                               double eps) {
+                               double eps, Result result) {
   if (!fits_kernels(x, update, weight, bias)) return plain_layer_norm(x, update, weight, bias, eps);
+  const bool reduced = result == Result::as_products && computes_in_bfloat16();
   const Tensor in = x.contiguous(), added = update.defined() ? update.contiguous() : update;
-  if (!at::GradMode::is_enabled()) return compute(in, added, weight, bias, eps, computes_in_bfloat16()).result;
+  if (!at::GradMode::is_enabled()) return compute(in, added, weight, bias, eps, reduced).result;
   const auto given = [](const Tensor& t) { return t.defined() ? std::optional<Tensor>(t) : std::nullopt; };
-  const variable_list made = FusedLayerNorm::apply(in, given(added), weight, given(bias), eps, computes_in_bfloat16());
+  const variable_list made = FusedLayerNorm::apply(in, given(added), weight, given(bias), eps, reduced);
   return {update.defined() ? made[1] : in, made[0]};
 }
 

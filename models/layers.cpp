@@ -132,14 +132,14 @@ LayerNormImpl::LayerNormImpl(int64_t dim, bool with_bias, double eps)
   if (with_bias) bias = register_parameter("bias", torch::zeros({dim}));
 }
 
-NormalizedSum LayerNormImpl::after_sum(const Tensor& x, const Tensor& update) {
-  return fused_layer_norm(x, update, weight, bias, eps_);
+NormalizedSum LayerNormImpl::after_sum(const Tensor& x, const Tensor& update, Result result) {
+  return fused_layer_norm(x, update, weight, bias, eps_, result);
 }
 
 RMSNormImpl::RMSNormImpl(int64_t dim, double eps)
     : weight(register_parameter("weight", torch::ones({dim}))), eps_(eps) {}
 
-NormalizedSum RMSNormImpl::after_sum(const Tensor& x, const Tensor& update) {
+NormalizedSum RMSNormImpl::after_sum(const Tensor& x, const Tensor& update, Result /*result*/) {
   const Tensor sum = update.defined() ? x + update : x;
   const Tensor inverse_rms = (sum.square().mean(/*dim=*/-1, /*keepdim=*/true) + eps_).rsqrt();
   return {sum, sum * inverse_rms * weight};

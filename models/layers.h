@@ -115,15 +115,17 @@ TORCH_MODULE(BatchNorm);
 class NormImpl : public torch::nn::Module {
  public:
   Tensor forward(const Tensor& x) { return after_sum(x, {}).normalized; }  ///< (..., dim)
-  /// Of x + update, with the sum; update may be undefined, then the sum is x.
-  virtual NormalizedSum after_sum(const Tensor& x, const Tensor& update) = 0;
+  /// Of x + update, with the sum; update may be undefined, then the sum is x. Where autocast computes in bfloat16 what
+  /// is normalized is rounded for the product that it is made for, unless float32 is asked for: as a residual stream.
+  virtual NormalizedSum after_sum(const Tensor& x, const Tensor& update, Result result = Result::as_products) = 0;
 };
 
 /// Layer normalization. Ba et al. (2016), https://arxiv.org/abs/1607.06450.
 class LayerNormImpl final : public NormImpl {
  public:
   explicit LayerNormImpl(int64_t dim, bool with_bias = true, double eps = 1e-5);
-  NormalizedSum after_sum(const Tensor& x, const Tensor& update) override;  ///< see fused_layer_norm
+  /// See fused_layer_norm.
+  NormalizedSum after_sum(const Tensor& x, const Tensor& update, Result result = Result::as_products) override;
 
   Tensor weight;  ///< (dim)
   Tensor bias;    ///< (dim), or undefined
@@ -138,7 +140,7 @@ TORCH_MODULE(LayerNorm);
 class RMSNormImpl final : public NormImpl {
  public:
   explicit RMSNormImpl(int64_t dim, double eps = 1e-5);
-  NormalizedSum after_sum(const Tensor& x, const Tensor& update) override;
+  NormalizedSum after_sum(const Tensor& x, const Tensor& update, Result result = Result::as_products) override;
 
   Tensor weight;  ///< (dim)
 

@@ -111,6 +111,13 @@ ExitCode run(const Arguments& arguments) {
   if (loaded.model.can.translate) {
     generated.texts = translations(arguments, loaded);
   } else if (loaded.model.can.fill) {
+    for (const char* other : {"interactive", "draft", "stop", "tokens", "repetition-penalty", "weight-type", "batch"}) {
+      if (!arguments.given(other)) continue;
+      throw UsageError(
+          fmt::format("generate: --{} is for models that continue a text; {} fills it in where --prompt says "
+                      "{}",
+                      other, loaded.model.family, kMask));
+    }
     generated.texts = fill_texts(loaded.model, loaded.spec, request, loaded.device);
   } else {
     generated = continuations(arguments, loaded, request);

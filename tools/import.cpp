@@ -1,4 +1,4 @@
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/error.h"
 #include "tools/output.h"
@@ -24,17 +24,19 @@ ExitCode run(const Arguments& arguments) {
 }  // namespace
 
 Verb import_verb() {
-  return {
-      "import",
-      "makes a run of weights from `transformers`",
-      "FOLDER",
-      "FOLDER has config.json, model.safetensors (or shards and their index) and tokenizer.json, or vocab.json and\n"
-      "merges.txt. Known model types: gpt2, llama, gpt_neox, mpt.",
-      {
-          {"run", Takes::text, "RUN", "the run folder to make", nullptr, true},
-          {"json", Takes::nothing, "", "prints what `list --json` prints of the run"},
-      },
-      run};
+  static const std::string text = fmt::format(
+      "FOLDER has config.json, model.safetensors (or shards and their index) and the tokenizer's files. Known model\n"
+      "types: {}.",
+      fmt::join(huggingface_types(), ", "));
+  return {"import",
+          "makes a run of weights from `transformers`",
+          "FOLDER",
+          text.c_str(),
+          {
+              {"run", Takes::text, "RUN", "the run folder to make", nullptr, true},
+              {"json", Takes::nothing, "", "prints what `list --json` prints of the run"},
+          },
+          run};
 }
 
 }  // namespace genzoo

@@ -38,6 +38,7 @@ void rehearse(ExperimentConfig config, const TrainRequest& request) {
   const RunFolder run = run_folder_of(config, request);
   require_free(run, request);
   const Dataset dataset = open_dataset(config.data, request.places);
+  check_parent(config, dataset.spec);
   const std::string cost = estimate_cost(config, dataset).describe();
   if (request.quiet) return;
   print(write_config(config));

@@ -13,6 +13,7 @@
 #include "models/layers.h"
 #include "models/registry.h"
 #include "trainers/huggingface_folder.h"
+#include "trainers/learner.h"
 #include "trainers/named_state.h"
 
 namespace genzoo {
@@ -40,6 +41,20 @@ ParentKind kind_of(const std::string& path) {
   if (is_huggingface(path)) return {read_huggingface_choice(path), DataKind::tokens};
   const CheckpointInfo info = read_checkpoint_info(find_checkpoint(path, Which::newest));
   return {config_of(info, path).model, info.spec.kind};
+}
+
+/// Where a parent's tokenizer can be opened: its folder, or of a checkpoint the folder of its run.
+std::string tokenizer_of(const std::string& path) {
+  if (!fs::is_regular_file(path)) return path;
+  return RunFolder(fs::absolute(path).parent_path().parent_path()).tokenizer().string();
+}
+
+/// Whether a config's data are pairs.
+bool has_pairs(const ConfigSource& source) {
+  const auto given = keys_below(source, "data");
+  return std::ranges::any_of(datasets(), [&](const DatasetEntry& entry) {
+    return entry.kind == DataKind::pairs && std::ranges::count(given, entry.name) > 0;
+  });
 }
 
 /// Whether data of that name have tokens to choose.
@@ -93,15 +108,17 @@ LoadedModel load_parent_model(const std::string& path, const std::string& device
   return loaded;
 }
 
+std::string record_of(const LoadedModel& parent) {
+  const Json record{{"experiment", parent.config.experiment},
+                    {"model", parent.model.family},
+                    {"step", parent.step},
+                    {"weights", "sha256:" + state_digest(module_state(*parent.model.module))}};
+  return record.dump();
+}
+
 ParentWeights read_parent(const std::string& path) {
   const LoadedModel loaded = load_parent_model(path, "cpu");
-  ParentWeights parent{.state = module_state(*loaded.model.module), .spec = loaded.spec, .path = path, .record = ""};
-  const Json record{{"experiment", loaded.config.experiment},
-                    {"model", loaded.model.family},
-                    {"step", loaded.step},
-                    {"weights", "sha256:" + state_digest(parent.state)}};
-  parent.record = record.dump();
-  return parent;
+  return {.state = module_state(*loaded.model.module), .spec = loaded.spec, .path = path, .record = record_of(loaded)};
 }
 
 void require_same_tokens(const ParentWeights& parent, const DataSpec& data) {
@@ -125,9 +142,16 @@ void load_parent(torch::nn::Module& module, const ParentWeights& parent) {
   }
 }
 
+void check_parent(const ExperimentConfig& config, const DataSpec& data) {
+  if (config.train.init_from.empty()) return;
+  const ParentWeights parent = read_parent(config.train.init_from);
+  require_same_tokens(parent, data);
+  load_parent(*make_learner(config, data).module, parent);
+}
+
 void inherit_settings(ConfigSource& source) {
   const std::string path = init_from_of(source);
-  // A run that goes on needs its parent no more; one that begins will be told that it is missing.
+  // One that begins will be told that it is missing; a run that goes on may do without.
   if (path.empty() || (!fs::exists(path) && gives_key(source, "model"))) return;
   const ParentKind parent = kind_of(path);
   Choice model = parent.model;
@@ -138,13 +162,15 @@ void inherit_settings(ConfigSource& source) {
     for (const auto& [key, value] : flatten_config([&](Fields& f) { model.settings.fields(f); })) {
       const std::string setting = key.substr(0, key.find('.'));  // `positions` as a whole, not the half of one
       if (std::ranges::find(own, setting) != own.end()) continue;
+      // Pairs have one token more, their end, for which the table grows.
+      if (setting == "vocab_size" && has_pairs(source)) continue;
       source.set(fmt::format("{}.{}={}", section, key, value));
     }
   }
   for (const std::string& dataset : keys_below(source, "data")) {
     const std::string tokens = fmt::format("data.{}.tokens", dataset);
     if (parent.data != DataKind::tokens || !has_tokens(dataset) || gives_key(source, tokens)) continue;
-    source.set(fmt::format("{}.tokenizer.path={}", tokens, path));
+    source.set(fmt::format("{}.tokenizer.path={}", tokens, tokenizer_of(path)));
   }
 }
 

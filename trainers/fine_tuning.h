@@ -13,17 +13,23 @@ namespace genzoo {
 struct ParentWeights {
   NamedTensors state;  ///< by the names of the family's parameters and buffers
   DataSpec spec;
-  std::string path;  ///< as it was given
-  /// What the child's checkpoints say of it: {"experiment", "model", "step", "weights": "sha256:..."}.
-  std::string record;
+  std::string path;    ///< as it was given
+  std::string record;  ///< record_of it
 };
 
 /// The model of train.init_from: of a run folder or checkpoint of genzoo (averaged weights where it has them), or a
 /// folder of `transformers`. Throws as load_model and read_huggingface_folder do.
 LoadedModel load_parent_model(const std::string& path, const std::string& device);
 
+/// What a child's checkpoints say of the model it began with: JSON, {"experiment", "model", "step", "weights":
+/// "sha256:..."}.
+std::string record_of(const LoadedModel& parent);
+
 /// Its weights, to begin with.
 ParentWeights read_parent(const std::string& path);
+
+/// What a training would refuse of train.init_from, refused before it begins; nothing when there is none.
+void check_parent(const ExperimentConfig& config, const DataSpec& data);
 
 /// Throws UsageError unless the data's tokens are the parent's.
 void require_same_tokens(const ParentWeights& parent, const DataSpec& data);

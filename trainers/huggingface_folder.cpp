@@ -35,7 +35,7 @@ template <class F>
 auto naming(const fs::path& file, const F& read) {
   try {
     return read();
-  } catch (const RunError& error) {
+  } catch (const Error& error) {
     throw RunError(fmt::format("{}: {}", file.string(), error.what()));
   }
 }
@@ -104,15 +104,14 @@ int64_t end_token_of(const Json& config, int64_t vocabulary) {
 /// The family that reads such a config.
 const ModelEntry& family_of(const Json& config) {
   const std::string type = ForeignConfig(config).word("model_type", "");
-  std::vector<std::string> known;
   for (const ModelEntry& entry : models()) {
     if (!entry.huggingface) continue;
     for (const char* name : entry.huggingface->model_types) {
       if (type == name) return entry;
-      known.emplace_back(name);
     }
   }
-  throw RunError(fmt::format("config.json: \"model_type\" is \"{}\"; known are {}", type, fmt::join(known, ", ")));
+  throw RunError(
+      fmt::format("config.json: \"model_type\" is \"{}\"; known are {}", type, fmt::join(huggingface_types(), ", ")));
 }
 
 /// A family and its settings. A config.json can say what no config of ours may: they are read as one, with its rules.
@@ -142,6 +141,22 @@ Json read_config_json(const fs::path& folder) {
   return config;
 }
 
+/// Refuses settings of a model that is larger than the weights there are, before room is made for it.
+void require_room_for(const Choice& model, const NamedTensors& weights) {
+  int64_t elements = 0;
+  for (const auto& [name, tensor] : weights) elements += tensor.numel();
+  std::map<std::string, int64_t> sizes;
+  AnyConfig settings = model.settings;
+  for (const auto& [key, value] : flatten_config([&](Fields& f) { settings.fields(f); })) {
+    if (key == "n_layer" || key == "n_embd" || key == "vocab_size") sizes[key] = std::stoll(value);
+  }
+  for (const char* count : {"n_layer", "vocab_size"}) {
+    if (sizes[count] <= elements / std::max<int64_t>(sizes["n_embd"], 1)) continue;
+    throw RunError(fmt::format("config.json: {} {} with n_embd {}, but the weights are {} numbers in all", count,
+                               sizes[count], sizes["n_embd"], elements));
+  }
+}
+
 /// A folder's name as the name of an experiment.
 std::string experiment_name(const fs::path& folder) {
   std::string name = fs::weakly_canonical(folder).filename().string();
@@ -149,19 +164,43 @@ std::string experiment_name(const fs::path& folder) {
   return name.empty() || !is_utf8(name) ? "imported" : name;
 }
 
-Json run_record(const fs::path& folder, const AnyModel& model, const std::string& command_line) {
-  return {{"genzoo", program_version()},
-          {"git_commit", git_commit()},
-          {"libtorch", libtorch_version()},
-          {"build", build_description()},
-          {"command_line", command_line},
-          {"imported_from", folder.string()},
-          {"parameters", parameter_count(*model.module)},
-          {"exit_reason", "imported"},
-          {"step", 0}};
+/// tokenizer_config.json: which class reads the tokenizer, and which of its tokens are for what.
+Json special_tokens(const DataSpec& spec) {
+  Json json{{"tokenizer_class", "PreTrainedTokenizerFast"}};
+  const auto tokenizer = tokenizer_from_json(spec.tokenizer);
+  if (spec.end_token >= 0 && spec.end_token < tokenizer->vocabulary()) {
+    json["eos_token"] = tokenizer->decode(torch::full({1}, spec.end_token, torch::kLong));
+  }
+  for (const auto& [key, written] : {std::pair{"mask_token", "[MASK]"}, std::pair{"pad_token", "[PAD]"}}) {
+    if (tokenizer->find(written)) json[key] = written;
+  }
+  return json;
+}
+
+/// run.json, as text.
+std::string run_record(const fs::path& folder, const AnyModel& model, const std::string& command_line) {
+  const Json record{{"genzoo", program_version()},
+                    {"git_commit", git_commit()},
+                    {"libtorch", libtorch_version()},
+                    {"build", build_description()},
+                    {"command_line", command_line},
+                    {"imported_from", folder.string()},
+                    {"parameters", parameter_count(*model.module)},
+                    {"exit_reason", "imported"},
+                    {"step", 0}};
+  return record.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace
+
+std::vector<std::string> huggingface_types() {
+  std::vector<std::string> known;
+  for (const ModelEntry& entry : models()) {
+    if (entry.huggingface)
+      known.insert(known.end(), entry.huggingface->model_types.begin(), entry.huggingface->model_types.end());
+  }
+  return known;
+}
 
 HuggingFaceFolder read_huggingface_folder(const fs::path& folder) {
   HuggingFaceFolder found;
@@ -194,6 +233,7 @@ LoadedModel load_huggingface(const fs::path& folder) {
   spec.end_token = found.end_token;
   naming(folder, [&] {
     loaded.config.model = choice_of(found.model.config);
+    require_room_for(loaded.config.model, found.model.tensors);
     loaded.model = make_model(loaded.config.model, spec, /*seed=*/0);
     load_module_state(*loaded.model.module,
                       model_entry(loaded.config.model.name)
@@ -209,13 +249,28 @@ void import_huggingface(const fs::path& folder, const RunFolder& run, const std:
   require_free(run, {});
   const LoadedModel loaded = load_huggingface(folder);
   fs::create_directories(run.checkpoints());
+  const auto lock = FolderLock::try_lock(run.path());
+  if (!lock) {
+    throw UsageError(
+        fmt::format("{} is in use by another genzoo; choose another folder by --run", run.path().string()));
+  }
+  require_free(run, {});
   NamedTensors state;
   for (const auto& [name, tensor] : module_state(*loaded.model.module)) state["model." + name] = tensor;
   const std::string config = write_config(loaded.config);
-  write_file_whole(run.config(), config);
+  // The checkpoint last: without one the folder is no run that could be mistaken for a whole one.
   write_file_whole(run.tokenizer(), loaded.spec.tokenizer);
-  write_file_whole(run.run_json(), run_record(folder, loaded.model, command_line).dump(2) + "\n");
-  save_checkpoint(run.checkpoint(0), {0, config, loaded.spec}, /*seed=*/0, state);
+  write_file_whole(run.path() / "imported.json", run_record(folder, loaded.model, command_line));
+  try {
+    save_checkpoint(run.checkpoint(0), {0, config, loaded.spec}, /*seed=*/0, state);
+    fs::rename(run.path() / "imported.json", run.run_json());
+    write_file_whole(run.config(), config);
+  } catch (...) {
+    std::error_code ignored;
+    for (const fs::path& file : {run.checkpoint(0), run.run_json(), run.path() / "imported.json"})
+      fs::remove(file, ignored);
+    throw;
+  }
 }
 
 void export_huggingface(const LoadedModel& loaded, const fs::path& folder) {
@@ -230,12 +285,18 @@ void export_huggingface(const LoadedModel& loaded, const fs::path& folder) {
   HuggingFaceModel model = family.huggingface->theirs(loaded.config.model.settings, module_state(*loaded.model.module));
   const Json end = loaded.spec.end_token >= 0 ? Json(loaded.spec.end_token) : Json();
   model.config.update({{"bos_token_id", end}, {"eos_token_id", end}});
+  const Json tokenizer_config = special_tokens(loaded.spec);
   fs::create_directories(folder);
-  write_file_whole(folder / kConfig, model.config.dump(2) + "\n");
-  write_file_whole(folder / "tokenizer.json", tokenizer);
-  write_file_whole(folder / "tokenizer_config.json",
-                   Json{{"tokenizer_class", "PreTrainedTokenizerFast"}}.dump(2) + "\n");
-  write_safetensors(folder / kWeights, model.tensors, {{"format", "pt"}});
+  try {
+    write_safetensors(folder / kWeights, model.tensors, {{"format", "pt"}});
+    write_file_whole(folder / "tokenizer.json", tokenizer);
+    write_file_whole(folder / "tokenizer_config.json", tokenizer_config.dump(2) + "\n");
+    write_file_whole(folder / kConfig, model.config.dump(2) + "\n");
+  } catch (...) {  // so that the same command can be given again
+    std::error_code ignored;
+    for (const char* file : {kWeights, "tokenizer.json", "tokenizer_config.json"}) fs::remove(folder / file, ignored);
+    throw;
+  }
 }
 
 }  // namespace genzoo

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "models/huggingface.h"
 #include "trainers/checkpoint.h"
@@ -22,6 +23,9 @@ struct HuggingFaceFolder {
 /// Reads everything. Throws UsageError when it is no such folder, saying what is missing, RunError naming the file when
 /// one is damaged. Weights in other formats are not read: pickled ones can run programs.
 HuggingFaceFolder read_huggingface_folder(const std::filesystem::path& folder);
+
+/// The model types that can be read.
+std::vector<std::string> huggingface_types();
 
 /// The model that a folder's config.json describes. Throws as read_huggingface_folder, and RunError for one that the
 /// zoo has not.

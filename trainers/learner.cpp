@@ -56,12 +56,15 @@ void add_updates(torch::nn::Module& module, const LoraConfig& lora, uint64_t see
   for (Tensor& parameter : module.parameters()) parameter.set_requires_grad(false);
   // A stream of its own: the weights are drawn from the first.
   Rng init = Rng::for_batch(seed, Purpose::initialization, /*step=*/1);
+  bool adapted = false;
   for (const auto& item : module.named_modules()) {
     auto* linear = item.value()->as<LinearImpl>();
     if (linear && matches(item.key(), lora.layers)) {
       linear->adapt(lora.rank, lora.alpha / static_cast<double>(lora.rank), init);
+      adapted = true;
     }
   }
+  if (!adapted) throw UsageError("train.lora.layers is empty: no layer learns; name some, as \"*attention*,*mlp*\"");
 }
 
 void freeze(torch::nn::Module& module, const std::string& patterns) {
@@ -71,6 +74,13 @@ void freeze(torch::nn::Module& module, const std::string& patterns) {
   for (auto& item : module.named_parameters()) {
     if (matches(item.key(), patterns)) item.value().set_requires_grad(false);
   }
+}
+
+void require_learning(const torch::nn::Module& module, const std::string& frozen, const char* whose) {
+  const auto parameters = module.parameters();
+  const auto learns = [](const Tensor& parameter) { return parameter.requires_grad(); };
+  if (parameters.empty() || std::ranges::any_of(parameters, learns)) return;
+  throw UsageError(fmt::format("train.freeze \"{}\": nothing{} is left to learn", frozen, whose));
 }
 
 }  // namespace
@@ -87,10 +97,11 @@ AnyModel make_learner(const ExperimentConfig& config, const DataSpec& spec) {
   AnyModel model = make_model(config.model, spec, seed);
   if (config.train.lora) add_updates(*model.module, *config.train.lora, seed);
   if (!config.train.freeze.empty()) freeze(*model.module, config.train.freeze);
-  const auto parameters = model.module->parameters();
-  const auto learns = [](const Tensor& parameter) { return parameter.requires_grad(); };
-  if (!parameters.empty() && std::ranges::none_of(parameters, learns)) {
-    throw UsageError(fmt::format("train.freeze \"{}\": nothing is left to learn", config.train.freeze));
+  if (model.can.game) {
+    require_learning(*model.can.game->generator, config.train.freeze, " of the generator");
+    require_learning(*model.can.game->discriminator, config.train.freeze, " of the discriminator");
+  } else {
+    require_learning(*model.module, config.train.freeze, "");
   }
   if (config.train.lora || !config.train.freeze.empty()) model.twin = [=] { return make_learner(config, spec); };
   return model;

@@ -52,7 +52,9 @@ class Frozen final {
  public:
   explicit Frozen(const std::vector<AnyModel*>& models) {
     for (const AnyModel* model : models) {
-      for (const Tensor& p : model->can.game->discriminator->parameters()) parameters_.push_back(p);
+      for (const Tensor& p : model->can.game->discriminator->parameters()) {
+        if (p.requires_grad()) parameters_.push_back(p);
+      }
     }
     set(false);
   }

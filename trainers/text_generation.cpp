@@ -108,7 +108,19 @@ std::string default_prompt(const Tokenizer& tokenizer) {
   throw RunError("samples: the tokenizer makes no token of any text");
 }
 
-std::vector<int64_t> tokens_of(const std::string& prompt, const Tokenizer& tokenizer) {
+/// What the tokenizer's makers put before a text: of LLaMA its beginning token.
+std::vector<int64_t> beginning_of(const Tokenizer& tokenizer) {
+  const Tensor some = tokenizer.encode(default_prompt(tokenizer)), whole = tokenizer.whole(some).tokens;
+  for (int64_t first = 0; first + some.numel() <= whole.numel(); ++first) {
+    if (!whole.narrow(/*dim=*/0, first, some.numel()).equal(some)) continue;
+    return {whole.const_data_ptr<int64_t>(), whole.const_data_ptr<int64_t>() + first};
+  }
+  return {};
+}
+
+/// A prompt's tokens. Without a prompt what stands before every text, or, where nothing does, a line's beginning.
+std::vector<int64_t> tokens_of(const std::string& prompt, const Tokenizer& tokenizer, bool has_beginning) {
+  if (prompt.empty() && has_beginning) return {};
   const Tensor tokens = tokenizer.encode(prompt.empty() ? default_prompt(tokenizer) : prompt);
   return {tokens.const_data_ptr<int64_t>(), tokens.const_data_ptr<int64_t>() + tokens.numel()};
 }
@@ -172,6 +184,7 @@ std::vector<std::string> generate_texts(const AnyModel& model, const DataSpec& s
   }
   const EvalMode eval(*model.module);
   const auto tokenizer = tokenizer_from_json(spec.tokenizer);
+  const std::vector<int64_t> beginning = beginning_of(*tokenizer);  // seen by the model and not shown
   const auto total = request.prompts.size() * static_cast<size_t>(request.n);
   std::vector<std::string> finished;
   while (finished.size() < total) {
@@ -180,9 +193,11 @@ std::vector<std::string> generate_texts(const AnyModel& model, const DataSpec& s
     std::vector<GrowingText> texts;
     for (size_t i = first; i < first + count; ++i) {
       const std::string& prompt = request.prompts[i / static_cast<size_t>(request.n)];
-      prompts.push_back(tokens_of(prompt, *tokenizer));
+      const std::vector<int64_t> own = tokens_of(prompt, *tokenizer, !beginning.empty());
       texts.emplace_back(request, *tokenizer, spec.end_token, i);
-      texts.back().begin(prompts.back(), /*shown=*/!prompt.empty());
+      texts.back().begin(own, /*shown=*/!prompt.empty());
+      prompts.push_back(beginning);
+      prompts.back().insert(prompts.back().end(), own.begin(), own.end());
     }
     for (std::string& text : continue_together(model, request, prompts, texts, first, device)) {
       finished.push_back(std::move(text));

@@ -90,7 +90,7 @@ class RecurrentImpl final : public torch::nn::Module {
   StackStates read(const Tensor& x, const StackState& start, Rng* dropout = nullptr);
   /// The state behind texts (B, n), of which row i begins at begins[i]; undefined: all at 0.
   StackState state_behind(const Tensor& texts, const Tensor& begins);
-  const Tensor& output_weight() const { return head_ ? head_->weight : token_embedding_->weight; }  ///< (V, H)
+  Tensor output_weight() const { return head_ ? head_->adapted_weight() : token_embedding_->weight; }  ///< (V, H)
   Tensor logits(const Tensor& told) const;  ///< (..., H) -> (..., V), at least float32
 
   RecurrentConfig config_;

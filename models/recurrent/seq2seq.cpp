@@ -127,7 +127,7 @@ RecurrentSeq2SeqImpl::Decoded RecurrentSeq2SeqImpl::decode_with_additive(const E
 
 Tensor RecurrentSeq2SeqImpl::logits(const Tensor& told) const {
   return at_least_float32(
-      fused_linear(told.transpose(0, 1), head_->weight, head_->bias, Activation::none, Result::float32));
+      fused_linear(told.transpose(0, 1), head_->adapted_weight(), head_->bias, Activation::none, Result::float32));
 }
 
 Tensor RecurrentSeq2SeqImpl::pair_logits(const Tensor& x, const Tensor& y) {

@@ -87,7 +87,9 @@ Tensor BertImpl::hidden(const Tensor& x, const Dropout& dropout) {
     throw UsageError(fmt::format("models/bert: {} tokens; the model sees at most {} (block_size)", T, context()));
   }
   const Tensor places = position_embedding_->weight.narrow(/*dim=*/0, 0, T) + type_embedding_->weight[0];
-  const Tensor h = embedding_norm_->forward(token_embedding_->forward(x) + places);  // (B, T, C)
+  const Tensor h =
+      embedding_norm_->after_sum(token_embedding_->forward(x), places.expand({x.size(0), T, -1}), Result::float32)
+          .normalized;  // (B, T, C)
   return blocks_.forward(dropout(h), /*positions=*/{}, dropout);
 }
 
@@ -116,8 +118,8 @@ Loss BertImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
   const Tensor shown = at::where(how.lt(0.8), mask, at::where(how.ge(0.9), others, y));
   const Dropout dropout{config_.dropout, is_training() ? &rng : nullptr};
   const Tensor h = hidden(x.scatter(/*dim=*/1, places, shown), dropout);
-  const Tensor there = h.gather(/*dim=*/1, places.unsqueeze(2).expand({-1, -1, h.size(2)}));  // (B, count, C)
-  const Tensor z = logits(there).flatten(0, 1);
+  const Tensor rows = places + at::arange(B, places.options()).unsqueeze(1) * T;
+  const Tensor z = logits(h.flatten(0, 1).index_select(/*dim=*/0, rows.flatten()));  // (B count, V)
   const Tensor right = z.detach().argmax(/*dim=*/1).eq(y.flatten()).to(torch::kFloat).mean();
   return {at::cross_entropy_loss(z, y.flatten()), {{"masked_accuracy", right}}};
 }

@@ -67,9 +67,9 @@ void TransformerBlockImpl::forward_after(ResidualStream& x, const PositionTable&
                                          const Aids& aids) {
   x.settle();
   x.add(attention_->forward(x.sum(), positions, dropout, aids));
-  x = ResidualStream(x.normalized(*attention_norm_));
+  x = ResidualStream(x.normalized(*attention_norm_, Result::float32));
   x.add(dropout(mlp(x.sum(), aids.reduced)));
-  x = ResidualStream(x.normalized(*mlp_norm_));
+  x = ResidualStream(x.normalized(*mlp_norm_, Result::float32));
 }
 
 ReducedBlock TransformerBlockImpl::reduced(WeightType type) const {

@@ -44,9 +44,10 @@ inline constexpr const char* kResidualNames[] = {"serial", "parallel"};
 
 /// Where a layer's norm stands.
 enum class NormPlace {
-  before,  ///< x + layer(norm(x)), and one more norm behind all blocks. Radford et al. (2019)
   after,   ///< norm(x + layer(x)). Vaswani et al. (2017)
+  before,  ///< x + layer(norm(x)), and one more norm behind all blocks. Radford et al. (2019)
 };
+inline constexpr const char* kNormPlaceNames[] = {"after", "before"};
 
 struct BlockConfig {
   int64_t n_layer = 4;  ///< blocks in all: they set the size of each one's initial weights

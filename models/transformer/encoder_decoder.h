@@ -28,16 +28,10 @@
 #include "models/layers.h"
 #include "models/model.h"
 #include "models/transformer/attention.h"
+#include "models/transformer/block.h"
 #include "models/transformer/cross_attention.h"
 
 namespace genzoo {
-
-/// Where sub-layers f are normalized.
-enum class NormPlace {
-  after,   ///< norm(x + f(x))
-  before,  ///< x + f(norm(x)), and the sum at the end
-};
-inline constexpr const char* kNormPlaceNames[] = {"after", "before"};
 
 struct EncoderDecoderConfig {
   static constexpr const char* kName = "encoder_decoder";
@@ -74,7 +68,7 @@ class SublayerImpl final : public torch::nn::Module {
   /// x (B, T, C) and f, which maps such a tensor to another -> (B, T, C).
   template <class F>
   Tensor forward(const Tensor& x, const Dropout& dropout, const F& f) {
-    if (place_ == NormPlace::after) return norm_->after_sum(x, dropout(f(x))).normalized;
+    if (place_ == NormPlace::after) return norm_->after_sum(x, dropout(f(x)), Result::float32).normalized;
     return x + dropout(f(norm_->forward(x)));
   }
 

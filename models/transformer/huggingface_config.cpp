@@ -78,7 +78,10 @@ TransformerConfig llama(const ForeignConfig& c) {
   config.norm = Norm::rms_norm;
   config.norm_eps = c.number("rms_norm_eps", 1e-6);
   config.mlp = MLPKind::swiglu;
-  config.positions = rotary_of(c, /*default_share=*/1);
+  const RotaryPositions rotary = rotary_of(c, /*default_share=*/1);
+  if (rotary.share != 1)
+    c.refuse(fmt::format("rotary positions of {} of the channels; of LLaMA all turn", rotary.share));
+  config.positions = rotary;
   config.tie_weights = c.flag("tie_word_embeddings", false);
   return config;
 }

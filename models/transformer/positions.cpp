@@ -4,7 +4,8 @@
 
 #include <cmath>
 #include <numbers>
-#include <vector>
+
+#include "models/fused_embedding.h"
 
 namespace genzoo {
 namespace {
@@ -65,7 +66,8 @@ PositionTable PositionTable::slice(int64_t first, int64_t count) const {
 PositionTable PositionTable::slice(int64_t first, int64_t count, const Tensor& begins) const {
   const Tensor places = (at::arange(first, first + count, begins.options()) - begins.unsqueeze(1)).clamp_min(0);
   const auto gather = [&](const Tensor& t) { return t.defined() ? t.index({places.to(t.device())}) : t; };
-  return {gather(added), gather(cos), gather(sin), slopes, begins};  // (B, T, ...)
+  const Tensor own = added.defined() ? embed(added, places.to(added.device())) : added;
+  return {own, gather(cos), gather(sin), slopes, begins};  // (B, T, ...)
 }
 
 Tensor sinusoidal_positions(int64_t count, int64_t channels, const torch::TensorOptions& options) {
@@ -90,13 +92,12 @@ PositionTable rotary_positions(int64_t count, int64_t head_channels, const torch
 PositionTable alibi_positions(int64_t n_head, const torch::TensorOptions& options, const AlibiPositions& config) {
   int64_t power = 1;
   while (2 * power <= n_head) power *= 2;
-  const auto slope = [&](int64_t h, int64_t heads) {
-    return std::exp2(-config.largest_exponent * static_cast<double>(h) / static_cast<double>(heads));
-  };
-  std::vector<double> slopes;
-  for (int64_t h = 1; h <= power; ++h) slopes.push_back(slope(h, power));
-  for (int64_t h = 1; static_cast<int64_t>(slopes.size()) < n_head; h += 2) slopes.push_back(slope(h, 2 * power));
-  return {.slopes = torch::tensor(at::ArrayRef<double>(slopes), torch::kDouble).to(options)};
+  // On its device from the start: nothing is copied there at each pass.
+  const auto exact = torch::TensorOptions(options.device()).dtype(torch::kDouble);
+  const Tensor own = at::arange(1, power + 1, exact) / static_cast<double>(power);
+  const Tensor between = at::arange(1, 2 * power, 2, exact) / static_cast<double>(2 * power);
+  const Tensor exponents = at::cat({own, between.narrow(/*dim=*/0, 0, n_head - power)});
+  return {.slopes = at::exp2(exponents * -config.largest_exponent).to(options)};
 }
 
 Tensor rotate(const Tensor& x, const PositionTable& positions) {

@@ -16,8 +16,8 @@ bool ResidualStream::settle() {
   return true;
 }
 
-Tensor ResidualStream::normalized(NormImpl& norm) {
-  const NormalizedSum made = norm.after_sum(sum_, update_);
+Tensor ResidualStream::normalized(NormImpl& norm, Result result) {
+  const NormalizedSum made = norm.after_sum(sum_, update_, result);
   sum_ = made.sum;
   update_ = Tensor();
   return made.normalized;

@@ -13,9 +13,9 @@ class ResidualStream final {
   /// x + update, or x alone: (B, T, C) each.
   explicit ResidualStream(Tensor x, Tensor update = {}) : sum_(std::move(x)), update_(std::move(update)) {}
 
-  void add(const Tensor& update);     ///< (B, T, C)
-  Tensor normalized(NormImpl& norm);  ///< norm(the sum so far), (B, T, C)
-  bool settle();                      ///< adds what is still to be added; whether there was anything
+  void add(const Tensor& update);                                          ///< (B, T, C)
+  Tensor normalized(NormImpl& norm, Result result = Result::as_products);  ///< norm(the sum so far), (B, T, C)
+  bool settle();  ///< adds what is still to be added; whether there was anything
 
   /// The stream is sum() + update(); nothing is to be added when update() is undefined.
   const Tensor& sum() const { return sum_; }

@@ -133,7 +133,7 @@ class TransformerImpl final : public torch::nn::Module {
   Tensor hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout, const StackAids& aids = {});
   /// (V, C), of the layer that gives the logits. Tied by use: one tensor under one name, which gradients reach from
   /// both ends. Press & Wolf (2017).
-  const Tensor& output_weight() const { return head_ ? head_->weight : token_embedding_->weight; }
+  Tensor output_weight() const { return head_ ? head_->adapted_weight() : token_embedding_->weight; }
   /// (..., C) -> (..., V), at least float32
   Tensor logits(const Tensor& h, const ReducedWeights* reduced = nullptr);
   /// nullptr for float32. (models/transformer/window.cpp)

@@ -130,6 +130,21 @@ TEST_CASE("low-rank updates learn alone, and are added up for whoever reads the 
   CHECK(read_huggingface_folder(folder / "exported").model.tensors.size() == before.size());
 }
 
+TEST_CASE("every layer that is adapted learns, the output's too", "[trainers][finetuning]") {
+  const TempDir folder;
+  const std::string untied = "{transformer: {n_layer: 1, n_head: 2, n_embd: 8, block_size: 8, tie_weights: false}}";
+  tiny::train(tiny::experiment(untied, tiny::kText, {"train.ema=none", "train.lora.rank=2", "train.lora.layers=\"*\""}),
+              folder / "run");
+  int64_t updates = 0;
+  for (const auto& [name, tensor] : weights_of(folder / "run")) {
+    if (!name.ends_with("lora_b")) continue;
+    INFO(name);
+    CHECK(tensor.abs().max().item<double>() > 0);
+    ++updates;
+  }
+  CHECK(updates == 5);
+}
+
 TEST_CASE("an adapted layer is a layer with the adapted weights", "[trainers][finetuning]") {
   for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu}) {
     Rng init = Rng::for_batch(1, Purpose::initialization, 0);
@@ -223,6 +238,7 @@ TEST_CASE("fine-tuning that cannot be is refused in one line", "[trainers][finet
   CHECK_THAT(why({"train.freeze=heads*"}),
              Contains("train.freeze: the model has no parameter like \"heads*\"; there are such as"));
   CHECK_THAT(why({"train.freeze=\"*\""}), Contains("nothing is left to learn"));
+  CHECK_THAT(why({"train.lora.layers=\"\""}), Contains("train.lora.layers is empty"));
   CHECK_THAT(why({"train.lora.layers=\"*conv*\""}),
              Contains("train.lora.layers: the model has no linear layer like \"*conv*\""));
   CHECK_THAT(why({"model.transformer.n_embd=16"}), Contains("its weights are another model's"));

@@ -227,7 +227,11 @@ TEST_CASE("foreign or broken weight folders are refused in one line", "[trainers
   SECTION("more tokens than the model has rows for") {
     change_config(model, [](Json& c) { c["vocab_size"] = 200; });
     const TempDir other;
-    CHECK_THAT(tiny::message_of<UsageError>([&] { imported(model, other); }), Contains("vocab_size 200"));
+    CHECK_THAT(tiny::message_of<RunError>([&] { imported(model, other); }), Contains("vocab_size 200"));
+  }
+  SECTION("a model too large for its weights") {
+    change_config(model, [](Json& c) { c["num_hidden_layers"] = 1000000000; });
+    CHECK_THAT(why_not(model), Contains("n_layer 1000000000 with n_embd 16, but the weights are 12880 numbers in all"));
   }
   SECTION("half a file") {
     fs::resize_file(model / "model.safetensors", fs::file_size(model / "model.safetensors") / 2);
