@@ -163,6 +163,8 @@ TEST_CASE("special tokens are found by name and told from text", "[data][tokeniz
   CHECK(tokenizer->is_special(4));
   CHECK_FALSE(tokenizer->is_special(*tokenizer->find("light")));
   CHECK_THROWS_AS(tokenizer->is_special(tokenizer->vocabulary()), RunError);
+  const auto spaces = pipeline_from_json(file_of("GPT-NeoX"));
+  CHECK_FALSE(spaces->is_special(spaces->find("    ").value()));  // added, and text
   CHECK_FALSE(Tokenizer::bytes()->find("a"));
   CHECK_FALSE(Tokenizer::bytes()->is_special(97));
 }
