@@ -32,6 +32,7 @@ struct Surroundings {
   std::filesystem::path folder = ".";
   std::map<std::string, std::string> environment = {};  ///< added to this process's own
   std::string standard_output = "";                     ///< a file such as /dev/full; empty: read by the test
+  std::string standard_input = "/dev/null";             ///< a file
 };
 
 /// Empty if there is no such file.
@@ -53,7 +54,7 @@ class Running final {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addchdir_np(&actions, where.folder.c_str());
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 0, where.standard_input.c_str(), O_RDONLY, 0);
     const std::string out = where.standard_output.empty() ? (files_ / "out").string() : where.standard_output;
     posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT, 0666);
     posix_spawn_file_actions_addopen(&actions, 2, (files_ / "err").c_str(), O_WRONLY | O_CREAT, 0666);
