@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <regex>
 
-#include "core/config_keys.h"
 #include "core/config_scalar.h"
 #include "core/config_tree.h"
 #include "core/error.h"
@@ -388,30 +387,6 @@ void read_config(const ConfigSource& source, const std::function<void(Fields&)>&
   ConfigReader::read(source, fields);
 }
 
-namespace {
-
-const ConfigNode* find_node(const ConfigSource& source, std::string_view key) {
-  const ConfigNode* node = &ConfigReader::root_of(source);
-  while (node && !key.empty()) {
-    const size_t dot = std::min(key.find('.'), key.size());
-    const ConfigNode::Entry* entry = node->find(key.substr(0, dot));
-    node = entry ? &entry->value : nullptr;
-    key.remove_prefix(std::min(dot + 1, key.size()));
-  }
-  return node;
-}
-
-}  // namespace
-
-bool gives_key(const ConfigSource& source, const std::string& key) { return find_node(source, key) != nullptr; }
-
-std::vector<std::string> keys_below(const ConfigSource& source, const std::string& key) {
-  std::vector<std::string> keys;
-  const ConfigNode* node = find_node(source, key);
-  if (!node) return keys;
-  for (const ConfigNode::Entry& entry : node->entries) keys.push_back(entry.key);
-  if (keys.empty() && node->kind == ConfigNode::Kind::scalar) keys.push_back(node->text);
-  return keys;
-}
+const ConfigNode& root_of(const ConfigSource& source) { return ConfigReader::root_of(source); }
 
 }  // namespace genzoo

@@ -54,4 +54,7 @@ struct ConfigSource::Tree {
   std::vector<ConfigMistake> mistakes;   ///< found without knowing what the keys mean: duplicate keys and the like
 };
 
+/// What a source's text was made into.
+const ConfigNode& root_of(const ConfigSource& source);
+
 }  // namespace genzoo

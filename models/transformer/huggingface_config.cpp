@@ -148,6 +148,75 @@ Json whole_if_it_is(double value) {
   return value == std::floor(value) ? Json(static_cast<int64_t>(value)) : Json(value);
 }
 
+Json gpt2_config(const TransformerConfig& c) {
+  const int64_t inner = c.blocks().inner_channels();
+  return {{"architectures", {"GPT2LMHeadModel"}},
+          {"n_layer", c.n_layer},
+          {"n_head", c.n_head},
+          {"n_embd", c.n_embd},
+          {"n_inner", inner},
+          {"n_positions", c.block_size},
+          {"layer_norm_epsilon", c.norm_eps},
+          {"activation_function", name_of(c.mlp)},
+          {"embd_pdrop", c.dropout},
+          {"attn_pdrop", c.dropout},
+          {"resid_pdrop", c.dropout}};
+}
+
+Json llama_config(const TransformerConfig& c) {
+  const int64_t inner = c.blocks().inner_channels();
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"num_hidden_layers", c.n_layer},
+          {"num_attention_heads", c.n_head},
+          {"num_key_value_heads", c.blocks().key_value_heads()},
+          {"hidden_size", c.n_embd},
+          {"intermediate_size", inner},
+          {"max_position_embeddings", c.block_size},
+          {"rms_norm_eps", c.norm_eps},
+          {"hidden_act", "silu"},
+          {"attention_bias", c.bias},
+          {"mlp_bias", c.bias},
+          {"attention_dropout", c.dropout}};
+}
+
+Json gpt_neox_config(const TransformerConfig& c) {
+  const int64_t inner = c.blocks().inner_channels();
+  const auto& rotary = std::get<RotaryPositions>(c.positions);
+  return {{"architectures", {"GPTNeoXForCausalLM"}},
+          {"num_hidden_layers", c.n_layer},
+          {"num_attention_heads", c.n_head},
+          {"hidden_size", c.n_embd},
+          {"intermediate_size", inner},
+          {"max_position_embeddings", c.block_size},
+          {"layer_norm_eps", c.norm_eps},
+          {"hidden_act", name_of(c.mlp)},
+          {"use_parallel_residual", c.residual == Residual::parallel},
+          {"attention_bias", true},
+          {"attention_dropout", c.dropout},
+          {"hidden_dropout", c.dropout},
+          {"rotary_pct", rotary.share},
+          {"rotary_emb_base", rotary.theta}};
+}
+
+Json mpt_config(const TransformerConfig& c) {
+  const int64_t inner = c.blocks().inner_channels();
+  return {{"architectures", {"MptForCausalLM"}},
+          {"n_layers", c.n_layer},
+          {"n_heads", c.n_head},
+          {"d_model", c.n_embd},
+          {"expansion_ratio", inner / c.n_embd},
+          {"max_seq_len", c.block_size},
+          {"layer_norm_epsilon", c.norm_eps},
+          {"no_bias", true},
+          {"learned_pos_emb", false},
+          {"attn_config",
+           {{"alibi", true},
+            {"alibi_bias_max", whole_if_it_is(std::get<AlibiPositions>(c.positions).largest_exponent)},
+            {"attn_type", "multihead_attention"}}},
+          {"emb_pdrop", c.dropout},
+          {"resid_pdrop", c.dropout}};
+}
+
 /// "norm is layer_norm, wanted rms_norm", unless it is what is wanted.
 void compare(std::vector<std::string>& wrong, const char* key, const std::string& got, const std::string& wanted) {
   if (got != wanted) wrong.push_back(fmt::format("{} is {}, wanted {}", key, got, wanted));
@@ -210,75 +279,14 @@ std::string misfit(Architecture architecture, const TransformerConfig& c) {
 }
 
 Json architecture_config(Architecture architecture, const TransformerConfig& c, int64_t rows) {
+  Json (*const all[])(const TransformerConfig&) = {gpt2_config, llama_config, gpt_neox_config, mpt_config};
   Json json{{"model_type", kArchitectureNames[static_cast<int>(architecture)]},
             {"vocab_size", rows},
             {"tie_word_embeddings", c.tie_weights},
             {"dtype", "float32"},
             {"torch_dtype", "float32"}};
-  const int64_t inner = c.blocks().inner_channels();
-  const auto* rotary = std::get_if<RotaryPositions>(&c.positions);
-  switch (architecture) {
-    case Architecture::gpt2:
-      json.update({{"architectures", {"GPT2LMHeadModel"}},
-                   {"n_layer", c.n_layer},
-                   {"n_head", c.n_head},
-                   {"n_embd", c.n_embd},
-                   {"n_inner", inner},
-                   {"n_positions", c.block_size},
-                   {"layer_norm_epsilon", c.norm_eps},
-                   {"activation_function", name_of(c.mlp)},
-                   {"embd_pdrop", c.dropout},
-                   {"attn_pdrop", c.dropout},
-                   {"resid_pdrop", c.dropout}});
-      break;
-    case Architecture::llama:
-      json.update({{"architectures", {"LlamaForCausalLM"}},
-                   {"num_hidden_layers", c.n_layer},
-                   {"num_attention_heads", c.n_head},
-                   {"num_key_value_heads", c.blocks().key_value_heads()},
-                   {"hidden_size", c.n_embd},
-                   {"intermediate_size", inner},
-                   {"max_position_embeddings", c.block_size},
-                   {"rms_norm_eps", c.norm_eps},
-                   {"hidden_act", "silu"},
-                   {"attention_bias", c.bias},
-                   {"mlp_bias", c.bias},
-                   {"attention_dropout", c.dropout}});
-      break;
-    case Architecture::gpt_neox:
-      json.update({{"architectures", {"GPTNeoXForCausalLM"}},
-                   {"num_hidden_layers", c.n_layer},
-                   {"num_attention_heads", c.n_head},
-                   {"hidden_size", c.n_embd},
-                   {"intermediate_size", inner},
-                   {"max_position_embeddings", c.block_size},
-                   {"layer_norm_eps", c.norm_eps},
-                   {"hidden_act", name_of(c.mlp)},
-                   {"use_parallel_residual", c.residual == Residual::parallel},
-                   {"attention_bias", true},
-                   {"attention_dropout", c.dropout},
-                   {"hidden_dropout", c.dropout},
-                   {"rotary_pct", rotary->share},
-                   {"rotary_emb_base", rotary->theta}});
-      break;
-    case Architecture::mpt:
-      json.update({{"architectures", {"MptForCausalLM"}},
-                   {"n_layers", c.n_layer},
-                   {"n_heads", c.n_head},
-                   {"d_model", c.n_embd},
-                   {"expansion_ratio", inner / c.n_embd},
-                   {"max_seq_len", c.block_size},
-                   {"layer_norm_epsilon", c.norm_eps},
-                   {"no_bias", true},
-                   {"learned_pos_emb", false},
-                   {"attn_config",
-                    {{"alibi", true},
-                     {"alibi_bias_max", whole_if_it_is(std::get<AlibiPositions>(c.positions).largest_exponent)},
-                     {"attn_type", "multihead_attention"},
-                     {"attn_pdrop", c.dropout}}}});
-      break;
-  }
-  if (rotary) {
+  json.update(all[static_cast<size_t>(architecture)](c));
+  if (const auto* rotary = std::get_if<RotaryPositions>(&c.positions)) {
     const bool neox = architecture == Architecture::gpt_neox;
     json["rope_parameters"] = rope_json(*rotary, neox);
     json["rope_theta"] = rotary->theta;

@@ -128,6 +128,18 @@ TEST_CASE("an imported BERT computes what `transformers` computes, and goes back
   }
 }
 
+TEST_CASE("numbers that `transformers` checks to be integers are written as such", "[trainers][huggingface]") {
+  TransformerConfig config;
+  config.positions = AlibiPositions{};
+  config.bias = false;
+  config.mlp = MLPKind::gelu;
+  config.dropout = 0.1;
+  REQUIRE(misfit(Architecture::mpt, config).empty());
+  const Json attention = architecture_config(Architecture::mpt, config, 100)["attn_config"];
+  CHECK(attention["alibi_bias_max"].is_number_integer());
+  for (const auto& [key, value] : attention.items()) CHECK_FALSE(value.is_number_float());
+}
+
 TEST_CASE("old keys of config.json mean what the new ones do", "[trainers][huggingface]") {
   const auto settings = [](const std::string& name, const std::function<void(Json&)>& change) {
     Json config = parse_json(read_file(reference(name) / "config.json"), "config.json");
