@@ -104,24 +104,28 @@ Tensor BertImpl::logits(const Tensor& h) {
 
 Tensor BertImpl::forward(const Tensor& x) { return logits(hidden(x, /*dropout=*/{})); }
 
-Loss BertImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
-  const Tensor& x = batch.x;
+MaskedText mask_text(const Tensor& x, double share, int64_t mask_token, int64_t vocabulary, Rng& rng) {
   const int64_t B = x.size(0), T = x.size(1);
   // As many in each text, so that sizes do not depend on draws, and every text counts.
-  const auto count = std::max<int64_t>(1, std::llround(config_.mask_share * static_cast<double>(T)));
+  const auto count = std::max<int64_t>(1, std::llround(share * static_cast<double>(T)));
   const auto real = at::TensorOptions(x.device()).dtype(torch::kFloat);
   const Tensor order = rng.uniform_like(at::empty({B, T}, real));
   const Tensor places = std::get<1>(order.topk(count, /*dim=*/1));  // (B, count)
   const Tensor how = rng.uniform_like(at::empty({B, count}, real));
-  const Tensor others = rng.integers(vocabulary_, {B, count}).to(x.device()), y = x.gather(/*dim=*/1, places);
-  const Tensor mask = at::full({}, mask_token_, x.options());
-  const Tensor shown = at::where(how.lt(0.8), mask, at::where(how.ge(0.9), others, y));
+  const Tensor others = rng.integers(vocabulary, {B, count}).to(x.device()), there = x.gather(/*dim=*/1, places);
+  const Tensor mask = at::full({}, mask_token, x.options());
+  return {x.scatter(/*dim=*/1, places, at::where(how.lt(0.8), mask, at::where(how.ge(0.9), others, there))), places};
+}
+
+Loss BertImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
+  const Tensor& x = batch.x;
+  const MaskedText text = mask_text(x, config_.mask_share, mask_token_, vocabulary_, rng);
   const Dropout dropout{config_.dropout, is_training() ? &rng : nullptr};
-  const Tensor h = hidden(x.scatter(/*dim=*/1, places, shown), dropout);
-  const Tensor rows = places + at::arange(B, places.options()).unsqueeze(1) * T;
+  const Tensor h = hidden(text.shown, dropout), y = x.gather(/*dim=*/1, text.places).flatten();
+  const Tensor rows = text.places + at::arange(x.size(0), x.options()).unsqueeze(1) * x.size(1);
   const Tensor z = logits(h.flatten(0, 1).index_select(/*dim=*/0, rows.flatten()));  // (B count, V)
-  const Tensor right = z.detach().argmax(/*dim=*/1).eq(y.flatten()).to(torch::kFloat).mean();
-  return {at::cross_entropy_loss(z, y.flatten()), {{"masked_accuracy", right}}};
+  const Tensor right = z.detach().argmax(/*dim=*/1).eq(y).to(torch::kFloat).mean();
+  return {at::cross_entropy_loss(z, y), {{"masked_accuracy", right}}};
 }
 
 Tensor BertImpl::fill(const Tensor& x, const GenerateOptions& options, Rng& rng) {

@@ -46,6 +46,16 @@ struct BertConfig {
   BlockConfig blocks() const;
 };
 
+/// A text as BERT is shown it while it learns.
+struct MaskedText {
+  Tensor shown;   ///< (B, T)
+  Tensor places;  ///< (B, count), which are to be filled in: count = max(1, share T, rounded), in each text
+};
+
+/// Of the chosen places of x (B, T) about four fifths show the mask, a tenth any of `vocabulary` tokens, a tenth what
+/// stands there. Devlin et al. (2019), section 3.1.
+MaskedText mask_text(const Tensor& x, double share, int64_t mask_token, int64_t vocabulary, Rng& rng);
+
 class BertImpl final : public torch::nn::Module {
  public:
   using Config = BertConfig;

@@ -75,6 +75,23 @@ TEST_CASE("BERT's loss is of masked tokens alone, and of at least one a text", "
   CHECK(loss == Approx(0.8 * masked + 0.1 * seen + 0.1 * random).epsilon(0.15));
 }
 
+TEST_CASE("four fifths of what BERT is to fill in are masked, a tenth is another token, a tenth stays",
+          "[models][bert]") {
+  const Tensor x = torch::zeros({2000, 20}, torch::kLong);
+  Rng rng = draws();
+  const MaskedText text = mask_text(x, 0.15, 1000, 1000, rng);
+  REQUIRE(text.places.sizes() == at::IntArrayRef({2000, 3}));
+  const Tensor chosen = torch::zeros({2000, 20}, torch::kBool).scatter(1, text.places, true);
+  CHECK(chosen.sum().item<int64_t>() == 6000);  // no place twice
+  CHECK(text.shown.masked_fill(chosen, 0).equal(x));
+  CHECK(chosen.sum(0).to(torch::kDouble).std().item<double>() < 40);  // any place as often as any other: 300 times
+  const Tensor there = text.shown.gather(1, text.places);
+  const auto share = [&](const Tensor& which) { return which.to(torch::kDouble).mean().item<double>(); };
+  CHECK(share(there.eq(1000)) == Approx(0.8).margin(0.02));
+  CHECK(share(there.eq(0)) == Approx(0.1).margin(0.015));  // a random token is token 0 once in a thousand
+  CHECK(share(there.gt(0).logical_and(there.lt(1000))) == Approx(0.1).margin(0.015));
+}
+
 TEST_CASE("what BERT masks comes from the stream it is given", "[models][bert]") {
   BertConfig config = small_bert();
   config.mask_share = 0.3;

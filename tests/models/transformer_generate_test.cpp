@@ -183,6 +183,28 @@ TEST_CASE("prompts of unequal length are continued together with weights in fewe
   CHECK(texts[1].slice(0, 2).equal(model->generate(prompts.narrow(0, 1, 1).slice(1, 2), options, rng)[0]));
 }
 
+TEST_CASE("heads that share kept keys find their own", "[models][transformer]") {
+  TransformerConfig config = small_transformer(RotaryPositions{});
+  config.n_head = 4;
+  config.n_kv_head = 2;
+  config.block_size = 32;
+  Rng init = draws();
+  Transformer model(config, text_spec(), init);
+  {
+    const torch::NoGradGuard no_grad;
+    for (Tensor& p : model->parameters()) {
+      if (p.dim() == 2) p.mul_(10);
+    }
+  }
+  model->eval();
+  Rng rng = draws();
+  const auto text = [&](bool cache) {
+    return model->generate(random_tokens({2, 3}),
+                           {.tokens = 24, .greedy = true, .cache = cache, .weight_type = WeightType::bfloat16}, rng);
+  };
+  CHECK(text(true).equal(text(false)));
+}
+
 TEST_CASE("a repetition penalty lowers the logits of what stands in the text", "[models][transformer]") {
   const Tensor logits = torch::tensor({{2.0F, -2.0F, 1.0F, -1.0F}, {2.0F, -2.0F, 1.0F, -1.0F}});
   const Tensor texts = torch::tensor({{3, 0, 0}, {3, 1, 1}});

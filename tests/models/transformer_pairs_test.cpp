@@ -1,5 +1,6 @@
 // A decoder-only transformer as a model of targets given their sources.
 
+#include <cmath>
 #include <vector>
 
 #include "core/error.h"
@@ -67,6 +68,20 @@ TEST_CASE("a transformer learns from targets alone, each token alike", "[models]
                     torch::tensor({{3, kEnd, kEnd}, {1, 2, kEnd}})};
   const Tensor wanted = -log_prob_of(model, batch.x, batch.y).sum() / 5;
   CHECK_THAT(model->loss(batch, rng, 0).total, IsClose(wanted, 1e-10));
+}
+
+TEST_CASE("sources of unequal length are learned with dropout", "[models][transformer][pairs]") {
+  TransformerConfig config = small_transformer();
+  config.dropout = 0.1;
+  Transformer model = sharp_model(config, pairs_spec());
+  model->train();
+  Rng rng = draws();
+  const Batch batch{torch::tensor({{1, kEnd, kEnd, kEnd}, {0, 1, 2, kEnd}}),
+                    torch::tensor({{3, kEnd, kEnd}, {1, 2, kEnd}})};
+  const Tensor loss = model->loss(batch, rng, 0).total;
+  CHECK(std::isfinite(loss.item<double>()));
+  loss.backward();
+  for (const Tensor& p : model->parameters()) CHECK(at::isfinite(p.grad()).all().item<bool>());
 }
 
 TEST_CASE("a transformer's translation with kept keys and values is what it expects without",

@@ -118,6 +118,14 @@ TEST_CASE("an imported BERT computes what `transformers` computes, and goes back
   CHECK_THAT(model.forward(expected.at("input")), IsClose(expected.at("logits"), 1e-4));
   CHECK(model.mask_token() == 273);  // its tokenizer's
   export_huggingface(loaded, out / "bert");
+  {
+    Tensor bias = model.named_parameters()["output_bias"];
+    const Tensor before = bias.clone();
+    bias[273].fill_(1e3);  // a mask is not filled in by a mask, however likely
+    Rng rng = Rng::for_batch(0, Purpose::sample, 0);
+    CHECK(model.fill(torch::tensor({{5, 273, 273, 7}}), {.greedy = true}, rng).ne(273).all().item<bool>());
+    bias.copy_(before);
+  }
   const NamedTensors before = read_safetensors(reference("bert") / "model.safetensors").tensors;
   const NamedTensors after = read_safetensors(out / "bert" / "model.safetensors").tensors;
   CHECK(after.size() == before.size());
@@ -125,6 +133,29 @@ TEST_CASE("an imported BERT computes what `transformers` computes, and goes back
     INFO(name);
     REQUIRE(after.contains(name));
     CHECK(after.at(name).equal(tensor));
+  }
+}
+
+TEST_CASE("channels that turn go there and come back, whatever their share", "[trainers][huggingface]") {
+  for (const double share : {0.25, 0.5, 0.75, 1.0}) {
+    CAPTURE(share);
+    TransformerConfig config{.n_layer = 1, .n_head = 2, .n_embd = 16, .block_size = 8};
+    config.positions = RotaryPositions{.share = share};
+    config.mlp = MLPKind::gelu;
+    config.tie_weights = false;
+    DataSpec spec;
+    spec.kind = DataKind::tokens;
+    spec.vocabulary = 5;
+    Rng init = Rng::for_batch(1, Purpose::initialization, 0);
+    Transformer model(config, spec, init);
+    const NamedTensors own = module_state(*model);
+    const NamedTensors theirs = their_tensors(Architecture::gpt_neox, config, own);
+    const NamedTensors back = our_tensors(Architecture::gpt_neox, config, own, theirs);
+    for (const auto& [name, tensor] : own) CHECK(back.at(name).equal(tensor));
+    // Of the first head's queries theirs turn the first R rows, in pairs (i, i + R / 2).
+    const int64_t R = static_cast<int64_t>(8 * share);
+    const Tensor theirs_qkv = theirs.at("gpt_neox.layers.0.attention.query_key_value.weight");
+    CHECK(theirs_qkv[R / 2].equal(own.at("blocks.0.attention.qkv.weight")[4]));
   }
 }
 
