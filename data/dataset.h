@@ -69,8 +69,8 @@ inline constexpr const char* kSplitNames[] = {"train", "validation", "test"};
 
 /// The examples of one split, as stored.
 struct Examples {
-  Tensor x;  ///< images (N, C, H, W) uint8 | vectors (N, D) float32 | the whole text (L) uint8 or int32 tokens |
-             ///< sources (N, S) uint8 or int32 tokens, each ended and filled up with end_token
+  Tensor x;  ///< images (N, C, H, W) uint8 | vectors (N, D) float32 | the whole text (L) uint8, uint16 or int32 tokens
+             ///< | sources (N, S) uint8 or int32 tokens, each ended and filled up with end_token
   Tensor y;  ///< labels (N) int64 | targets (N, T), as the sources | undefined
 };
 
