@@ -25,10 +25,13 @@ TEST_CASE("every data set has a name of its own, its documents, and defaults tha
     read_config(ConfigSource::from_text(written, "defaults"), fields);
     CHECK(write_config(fields) == written);
   }
-  CHECK(names == std::set<std::string_view>{"fashion_mnist", "mnist", "cifar10", "image_folder", "uniform_noise",
-                                            "eight_gaussians", "grid_gaussians", "two_moons", "rings", "checkerboard",
-                                            "debd", "text", "token_file", "king_james", "tiny_shakespeare", "markov",
-                                            "imported", "pairs", "addition", "reverse", "copy"});
+  CHECK(names == std::set<std::string_view>{"fashion_mnist",  "mnist",         "cifar10",
+                                            "image_folder",   "uniform_noise", "eight_gaussians",
+                                            "grid_gaussians", "two_moons",     "rings",
+                                            "checkerboard",   "debd",          "text",
+                                            "token_file",     "king_james",    "tiny_shakespeare",
+                                            "markov",         "imported",      "pairs",
+                                            "addition",       "reverse",       "copy"});
   REQUIRE(dataset_choices().size() == datasets().size());
   CHECK(dataset_choices()[3].name == datasets()[3].name);
 }
