@@ -3,7 +3,7 @@
 // float32 vectors); it tells its shape by a DataSpec; a batch is a pure function of (seed, index).
 //
 // Legend: N examples, B batch, C channels, H rows, W columns, D dimensions, T tokens; of pairs S tokens of the source
-// and T of the target.
+// and T of the target; K classes.
 
 #include <torch/types.h>
 
@@ -28,25 +28,31 @@ using torch::Tensor;
 enum class DataKind {
   images,
   vectors,
-  tokens,  ///< one text, whole
-  pairs,   ///< a source text and the target text it is to be made into
+  tokens,     ///< one text, whole
+  pairs,      ///< a source text and the target text it is to be made into
+  documents,  ///< texts, each of one of some classes
 };
 
 /// The facts of the data that a model is built for. They come from the data, never from a config.
 struct DataSpec {
   std::string dataset;  ///< its name: "fashion_mnist"
   DataKind kind = DataKind::vectors;
-  std::vector<int64_t> shape;  ///< images {C, H, W}; vectors {D}; tokens {}; pairs {S, T}: the longest, ends included
+  std::vector<int64_t> shape;  ///< images {C, H, W}; vectors {D}; tokens {}; pairs {S, T} and documents {T}: the
+                               ///< longest, ends included
   int64_t levels = 0;          ///< a pixel is 0 ... levels - 1: 256, or 2 when binarized; so too the whole numbers of
                                ///< discrete vectors; 0: vectors of real numbers
   int64_t classes = 0;         ///< labels are 0 ... classes - 1; 0: unlabelled
-  int64_t vocabulary = 0;      ///< tokens are 0 ... vocabulary - 1
-  int64_t end_token = -1;  ///< ends a text; of pairs it also fills up shorter ones, and no tokenizer makes it. -1: none
-  std::string token_unit;  ///< tokens, pairs: "char", "byte" or "token": what a likelihood is counted in
-  std::string tokenizer;   ///< tokens, pairs: Tokenizer::to_json() as text
+  std::vector<std::string> class_names = {};  ///< of documents: K, in the labels' order; else empty
+  int64_t vocabulary = 0;                     ///< tokens are 0 ... vocabulary - 1
+  int64_t end_token = -1;  ///< ends a text; of pairs and documents it also fills up shorter ones, and no tokenizer
+                           ///< makes it. -1: none
+  std::string token_unit;  ///< of texts: "char", "byte" or "token": what a likelihood is counted in
+  std::string tokenizer;   ///< of texts: Tokenizer::to_json() as text
+  std::string chat = {};   ///< of conversations: ChatTemplate::to_json() as text; else empty
 
   int64_t dims() const;  ///< product of shape: D of one image or vector
-  bool has_tokens() const { return kind == DataKind::tokens || kind == DataKind::pairs; }
+  /// Whether its examples are texts: one, pairs of them, or documents.
+  bool has_tokens() const { return kind != DataKind::images && kind != DataKind::vectors; }
   Json to_json() const;
   static DataSpec from_json(const Json& json);  ///< throws RunError on a damaged one
   std::string describe() const;                 ///< "images 1x28x28, 256 levels, 10 classes"
@@ -56,6 +62,7 @@ struct DataSpec {
 /// What a model is given. Data as stored: uint8 images 0 ... levels - 1, float32 vectors, int64 tokens.
 struct Batch {
   Tensor x;  ///< images (B, C, H, W) uint8 | vectors (B, D) float32 | tokens (B, T) int64 | sources (B, S) int64
+             ///< | documents (B, T) int64
   Tensor y;  ///< labels (B) int64 | the next tokens (B, T) int64 | targets (B, T) int64 | undefined when there are none
   int64_t size() const { return x.size(0); }
 };
@@ -70,8 +77,8 @@ inline constexpr const char* kSplitNames[] = {"train", "validation", "test"};
 /// The examples of one split, as stored.
 struct Examples {
   Tensor x;  ///< images (N, C, H, W) uint8 | vectors (N, D) float32 | the whole text (L) uint8, uint16 or int32 tokens
-             ///< | sources (N, S) uint8 or int32 tokens, each ended and filled up with end_token
-  Tensor y;  ///< labels (N) int64 | targets (N, T), as the sources | undefined
+             ///< | sources (N, S) or documents (N, T) uint8 or int32 tokens, each ended and filled up with end_token
+  Tensor y = {};  ///< labels (N) int64 | targets (N, T), as the sources | undefined
 };
 
 /// How pixels become bits: not at all; once, by one fixed Bernoulli draw with the pixel's brightness as probability;
@@ -99,6 +106,9 @@ struct Dataset {
   /// unknown.
   std::optional<double> entropy;
   std::optional<Modes> modes;  ///< of a mixture of separate Gaussians; nothing for other data
+  /// Of pairs: how far back in each source (B, S) stands what its target is made of, (B) int64 tokens before the
+  /// source's end; empty when that has no one place.
+  std::function<Tensor(const Tensor& x)> distance;
 
   /// SHA-256, hex, of what is learned and tested: the examples of all splits as stored, their kind and treatment. Two
   /// data sets with the same digest are the same.
@@ -108,6 +118,9 @@ struct Dataset {
   bool has(Split split) const { return (*this)[split].x.defined(); }
   void require(Split split) const;   ///< throws UsageError when it has no such split
   int64_t count(Split split) const;  ///< examples; of text: tokens
+  /// The same with the first n examples (of text: tokens) of the training split alone; all of them for n = 0. Throws
+  /// UsageError when it has fewer.
+  Dataset learning_from(int64_t n) const;
 };
 
 /// The files of a data set are nowhere.
@@ -154,9 +167,9 @@ std::filesystem::path find_data(const std::string& name, const std::string& root
 
 /// Training batches, moved to `device` once and made there.
 ///
-/// Images, vectors and pairs: epochs of a permutation of (seed, epoch), cut into batches without regard to the epochs'
-/// ends. Text: windows of context + 1 tokens at uniform places (as nanoGPT draws them). Not thread-safe: the last
-/// epoch's permutation is kept.
+/// Images, vectors, pairs and documents: epochs of a permutation of (seed, epoch), cut into batches without regard to
+/// the epochs' ends. Text: windows of context + 1 tokens at uniform places (as nanoGPT draws them). Not thread-safe:
+/// the last epoch's permutation is kept.
 class TrainingSource final {
  public:
   TrainingSource(const Dataset& dataset, int64_t batch_size, int64_t context, uint64_t seed, torch::Device device);

@@ -20,8 +20,10 @@ Batch next_token_batch(const Tensor& windows) {
   return {tokens.narrow(/*dim=*/1, 0, context).contiguous(), tokens.narrow(/*dim=*/1, 1, context).contiguous()};
 }
 
-// Tokens of pairs as models take them, int64.
-Batch pair_batch(const Batch& stored) { return {stored.x.to(torch::kLong), stored.y.to(torch::kLong)}; }
+// Tokens of pairs and documents, and these' labels, as models take them: int64.
+Batch text_batch(const Batch& stored) { return {stored.x.to(torch::kLong), stored.y.to(torch::kLong)}; }
+
+bool has_texts(DataKind kind) { return kind == DataKind::pairs || kind == DataKind::documents; }
 
 // Indices from the CPU on the device of the data, without a wait for it: from memory that it can read itself.
 Tensor indices_on(torch::Device device, const Tensor& indices) {
@@ -75,7 +77,7 @@ Batch TrainingSource::batch(int64_t index) const {
   }
   const Tensor rows = parts.size() == 1 ? parts.front() : torch::cat(parts);
   Batch batch{x_.index_select(/*dim=*/0, rows), y_.defined() ? y_.index_select(/*dim=*/0, rows) : Tensor()};
-  if (kind_ == DataKind::pairs) return pair_batch(batch);
+  if (has_texts(kind_)) return text_batch(batch);
   if (binarize_ == Binarize::dynamic) {
     Rng rng = Rng::for_batch(seed_, Purpose::data_noise, static_cast<uint64_t>(index), /*shard=*/0, x_.device());
     batch.x = draw_bits(batch.x, rng);
@@ -118,7 +120,7 @@ Batch EvaluationSource::batch(int64_t index) const {
   const int64_t first = first_row(index), count = std::min(batch_size_, examples_ - first);
   if (kind_ != DataKind::tokens) {
     const Batch batch{x_.narrow(/*dim=*/0, first, count), y_.defined() ? y_.narrow(/*dim=*/0, first, count) : Tensor()};
-    return kind_ == DataKind::pairs ? pair_batch(batch) : batch;
+    return has_texts(kind_) ? text_batch(batch) : batch;
   }
   // Window i: tokens i T ... i T + T - 1, each predicting the one after it.
   const Tensor span = x_.narrow(/*dim=*/0, first * context_, count * context_ + 1);

@@ -10,7 +10,7 @@
 namespace genzoo {
 namespace {
 
-constexpr std::array<const char*, 4> kKindNames = {"images", "vectors", "tokens", "pairs"};
+constexpr std::array<const char*, 5> kKindNames = {"images", "vectors", "tokens", "pairs", "documents"};
 
 // No image or vector of a data set of this program is larger; a larger number is damage.
 constexpr int64_t kLargestSize = int64_t{1} << 20;
@@ -47,13 +47,28 @@ DataKind kind_named(const std::string& name) {
   for (size_t i = 0; i < kKindNames.size(); ++i) {
     if (name == kKindNames[i]) return static_cast<DataKind>(i);
   }
-  damaged(fmt::format("\"kind\" is \"{}\", wanted images, vectors, tokens or pairs", name));
+  damaged(fmt::format("\"kind\" is \"{}\", wanted images, vectors, tokens, pairs or documents", name));
+}
+
+size_t sizes_of(DataKind kind) {
+  switch (kind) {
+    case DataKind::images:
+      return 3;
+    case DataKind::pairs:
+      return 2;
+    case DataKind::vectors:
+    case DataKind::documents:
+      return 1;
+    case DataKind::tokens:
+      break;
+  }
+  return 0;
 }
 
 std::vector<int64_t> shape_member(const Json& json, DataKind kind) {
   const Json& value = member(json, "shape");
   if (!value.is_array()) damaged("\"shape\" is not a list");
-  const size_t wanted = kind == DataKind::images ? 3 : kind == DataKind::vectors ? 1 : kind == DataKind::pairs ? 2 : 0;
+  const size_t wanted = sizes_of(kind);
   if (value.size() != wanted) {
     damaged(fmt::format("\"shape\" of {} has {} sizes, wanted {}", kKindNames[static_cast<size_t>(kind)], value.size(),
                         wanted));
@@ -61,6 +76,19 @@ std::vector<int64_t> shape_member(const Json& json, DataKind kind) {
   std::vector<int64_t> shape;
   for (const Json& size : value) shape.push_back(size_value(size, "shape", 1, kLargestSize));
   return shape;
+}
+
+std::vector<std::string> names_member(const Json& json, int64_t classes) {
+  const Json& value = member(json, "class_names");
+  if (!value.is_array() || value.size() != static_cast<size_t>(classes)) {
+    damaged(fmt::format("\"class_names\" are not {} names", classes));
+  }
+  std::vector<std::string> names;
+  for (const Json& name : value) {
+    if (!name.is_string()) damaged("one of \"class_names\" is not text");
+    names.push_back(name.get<std::string>());
+  }
+  return names;
 }
 
 std::string classes_of(int64_t classes) {
@@ -82,10 +110,12 @@ Json DataSpec::to_json() const {
   json["shape"] = shape;
   json["levels"] = levels;
   json["classes"] = classes;
+  if (!class_names.empty()) json["class_names"] = class_names;
   json["vocabulary"] = vocabulary;
   if (end_token >= 0) json["end_token"] = end_token;
   json["token_unit"] = token_unit;
   json["tokenizer"] = tokenizer;
+  if (!chat.empty()) json["chat"] = chat;
   return json;
 }
 
@@ -99,13 +129,16 @@ DataSpec DataSpec::from_json(const Json& json) {
   const bool tokens = spec.has_tokens();
   spec.levels = size_value(member(json, "levels"), "levels", images ? 2 : 0, tokens ? 0 : 256);
   spec.classes = size_value(member(json, "classes"), "classes", 0, kLargestSize);
+  if (json.contains("class_names")) spec.class_names = names_member(json, spec.classes);
   spec.vocabulary =
       size_value(member(json, "vocabulary"), "vocabulary", tokens ? 1 : 0, tokens ? kLargestVocabulary : 0);
-  if (spec.kind == DataKind::pairs || (tokens && json.contains("end_token"))) {
+  const bool ended = spec.kind == DataKind::pairs || spec.kind == DataKind::documents;
+  if (ended || (tokens && json.contains("end_token"))) {
     spec.end_token = size_value(member(json, "end_token"), "end_token", 0, spec.vocabulary - 1);
   }
   spec.token_unit = text_member(json, "token_unit");
   spec.tokenizer = text_member(json, "tokenizer");
+  if (json.contains("chat")) spec.chat = text_member(json, "chat");
   return spec;
 }
 
@@ -121,6 +154,9 @@ std::string DataSpec::describe() const {
     case DataKind::pairs:
       return fmt::format("pairs of texts, up to {} and {} {}s, vocabulary {}", shape[0], shape[1], token_unit,
                          vocabulary);
+    case DataKind::documents:
+      return fmt::format("documents of up to {} {}s, vocabulary {}{}", shape[0], token_unit, vocabulary,
+                         classes_of(classes));
   }
   return "";
 }
@@ -183,6 +219,18 @@ void Dataset::require(Split split) const {
   }
   throw UsageError(fmt::format("{} has no {} split; it has {}", spec.dataset, kSplitNames[static_cast<int>(split)],
                                fmt::join(there, " and ")));
+}
+
+Dataset Dataset::learning_from(int64_t n) const {
+  if (n == 0) return *this;
+  if (n > count(Split::train)) {
+    throw UsageError(fmt::format("train.examples {}: {} has {} to learn from; take fewer, or 0 for all", n,
+                                 spec.dataset, count(Split::train)));
+  }
+  Dataset part = *this;
+  part.train.x = train.x.narrow(/*dim=*/0, 0, n);
+  if (train.y.defined()) part.train.y = train.y.narrow(/*dim=*/0, 0, n);
+  return part;
 }
 
 int64_t Dataset::count(Split split) const {

@@ -22,7 +22,8 @@ namespace genzoo {
 namespace {
 
 std::string loss_unit(const LoadedModel& loaded) {
-  return loaded.spec.has_tokens() ? "nats/" + counted_in(loaded.spec) : "nats";
+  const bool per_token = loaded.spec.has_tokens() && loaded.spec.kind != DataKind::documents;
+  return per_token ? "nats/" + counted_in(loaded.spec) : "nats";
 }
 
 /// The losses of one batch in evaluation mode.

@@ -89,6 +89,7 @@ std::string treatment_of(const DataSpec& spec) {
                          spec.levels > 0 ? fmt::format(" with {} levels", spec.levels) : "");
     case DataKind::tokens:
     case DataKind::pairs:
+    case DataKind::documents:
       break;
   }
   if (spec.kind == DataKind::tokens && spec.token_unit == "byte") return "text in bytes";

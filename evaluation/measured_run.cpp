@@ -19,7 +19,7 @@
 namespace genzoo {
 namespace {
 
-constexpr const char* kItems[] = {"images", "vectors", "tokens", "pairs"};
+constexpr const char* kItems[] = {"images", "vectors", "tokens", "pairs", "documents"};
 
 Costs costs_of(const LoadedModel& loaded, const Dataset& dataset) {
   const CostEstimate estimate = estimate_cost(loaded.config, dataset);

@@ -107,6 +107,8 @@ struct TranslateOptions {
   int64_t beams = 1;            ///< hypotheses kept at each token, the likeliest; 1: greedy, unless drawn
   double length_penalty = 1.0;  ///< a hypothesis is ranked by log p / length^penalty. Wu et al. (2016), section 7
   bool draw = false;            ///< from p(target | source), instead of looking for its mode
+  /// Told of each token of the target as it comes, its end not. Of one source, drawn or greedy; else nothing is told.
+  std::function<void(int64_t token)> told = {};
 };
 
 /// A sign of health or sickness of a trained model: a number that its family has learned to look at.
@@ -172,13 +174,19 @@ template <class M> concept HasFill = requires(M& m, const Tensor& x, const Gener
 template <class M> concept HasPairLogits = requires(M& m, const Tensor& x, const Tensor& y) {
   { m.pair_logits(x, y) } -> std::same_as<Tensor>; };                 // (B, S), (B, T) -> (B, T, V): of y_t given x, y_<t
 
+/// How much each token of the sources has to say in the whole target: the Euclidean norm of the gradient of
+/// log p(target | source) with respect to the vector that enters for it, (B, S), 0 behind the source's end. The model in
+/// evaluation mode.
+template <class M> concept HasSourceGradients = requires(M& m, const Tensor& x, const Tensor& y) {
+  { m.source_gradients(x, y) } -> std::same_as<Tensor>; };
+
 template <class M> concept HasTranslate = requires(M& m, const Tensor& x, const TranslateOptions& o, Rng& rng) {
   { m.translate(x, o, rng) } -> std::same_as<Tensor>; };              // (B, S) -> (B, T), each ended and filled up
 
-/// Learns by counting, in one pass over the whole training text; there is no loss to descend. The sizes of its buffers
+/// Learns by counting, in one pass over all training examples; there is no loss to descend. The sizes of its buffers
 /// come from what it has counted.
-template <class M> concept HasFit = requires(M& m, const Tensor& text, const std::map<std::string, Tensor>& state) {
-  { m.fit(text) } -> std::same_as<Terms>;                             // (L) tokens -> numbers for the log, "loss" among them
+template <class M> concept HasFit = requires(M& m, const Examples& e, const std::map<std::string, Tensor>& state) {
+  { m.fit(e) } -> std::same_as<Terms>;                                // -> numbers for the log, "loss" among them
   m.make_room(state); };                                              // buffers of these sizes, before they are loaded
 
 template <class M> concept HasEncode = requires(M& m, const Tensor& x) { { m.encode_latent(x) } -> std::same_as<Tensor>; };
@@ -187,9 +195,12 @@ template <class M> concept HasDecode = requires(M& m, const Tensor& z) {
   { m.latent_shape() } -> std::same_as<std::vector<int64_t>>; };
 template <class M> concept HasReconstruct = requires(M& m, const Tensor& x) { { m.reconstruct(x) } -> std::same_as<Tensor>; };
 
-/// Discriminative: p(label | x), and the vectors in which it tells classes apart.
+/// p(label | x), up to a number for each x.
 template <class M> concept HasClassify = requires(M& m, const Tensor& x) {
-  { m.class_logits(x) } -> std::same_as<Tensor>;                      // (B, classes)
+  { m.class_logits(x) } -> std::same_as<Tensor>; };                   // (B, classes)
+
+/// The vectors in which it tells classes apart.
+template <class M> concept HasFeatures = requires(M& m, const Tensor& x) {
   { m.features(x) } -> std::same_as<Tensor>; };                       // (B, F)
 
 /// What is to be watched while it trains and after, on a batch of data that it was not trained on. Evaluates: changes
@@ -228,8 +239,9 @@ struct Abilities {
   std::function<Tensor(const Tensor& x, const GenerateOptions&, Rng&)> fill;  ///< (B, T)
   int64_t mask_token = -1;                                                    ///< there when fill is
   std::function<Tensor(const Tensor& x, const Tensor& y)> pair_logits;        ///< (B, T, V)
+  std::function<Tensor(const Tensor& x, const Tensor& y)> source_gradients;   ///< (B, S)
   std::function<Tensor(const Tensor& x, const TranslateOptions&, Rng&)> translate;
-  std::function<Terms(const Tensor& text)> fit;
+  std::function<Terms(const Examples& training)> fit;
   std::function<void(const std::map<std::string, Tensor>& state)> make_room;  ///< there when fit is
   std::function<Tensor(const Tensor& x)> encode;
   std::function<Tensor(const Tensor& z)> decode;
@@ -242,11 +254,11 @@ struct Abilities {
   std::vector<std::string> names() const;  ///< of what it can do: "sample", "log_prob (lower_bound)", ...
 };
 
+/// How it learns.
 template <class M>
-Abilities abilities_of(const std::shared_ptr<M>& m) {
+void add_learning(const std::shared_ptr<M>& m, Abilities& a) {
   static_assert(HasLoss<M> + HasAdversarialLoss<M> + HasFit<M> == 1,
                 "a model has either loss(), or a loss for each of two players, or fit()");
-  Abilities a;
   if constexpr (HasLoss<M>) a.loss = [m](const Batch& b, Rng& rng, int64_t step) { return m->loss(b, rng, step); };
   if constexpr (HasChangingLoss<M>) a.loss_settles_at = m->loss_settles_at();
   if constexpr (HasAdversarialLoss<M>) {
@@ -258,6 +270,16 @@ Abilities abilities_of(const std::shared_ptr<M>& m) {
         m->generator.ptr(),
         m->discriminator.ptr()};
   }
+  if constexpr (HasFit<M>) {
+    a.fit = [m](const Examples& training) { return m->fit(training); };
+    a.make_room = [m](const std::map<std::string, Tensor>& state) { m->make_room(state); };
+  }
+  if constexpr (HasMonitors<M>) a.monitors = [m](const Batch& b, Rng& rng) { return m->monitors(b, rng); };
+}
+
+/// What it knows of whole examples: of images and vectors, and how likely any are.
+template <class M>
+void add_examples(const std::shared_ptr<M>& m, Abilities& a) {
   if constexpr (HasSample<M>) {
     a.sample = [m](int64_t n, Rng& rng, const SampleOptions& o) { return m->sample(n, rng, o); };
     if constexpr (requires { M::kSamplesHaveMean; }) a.samples_have_mean = M::kSamplesHaveMean;
@@ -269,6 +291,19 @@ Abilities abilities_of(const std::shared_ptr<M>& m) {
   } else {
     a.likelihood.detail = M::kNoLikelihood;
   }
+  if constexpr (HasEncode<M>) a.encode = [m](const Tensor& x) { return m->encode_latent(x); };
+  if constexpr (HasDecode<M>) {
+    a.decode = [m](const Tensor& z) { return m->decode_latent(z); };
+    a.latent_shape = m->latent_shape();
+  }
+  if constexpr (HasReconstruct<M>) a.reconstruct = [m](const Tensor& x) { return m->reconstruct(x); };
+  if constexpr (HasClassify<M>) a.class_logits = [m](const Tensor& x) { return m->class_logits(x); };
+  if constexpr (HasFeatures<M>) a.features = [m](const Tensor& x) { return m->features(x); };
+}
+
+/// What it does with one text.
+template <class M>
+void add_text(const std::shared_ptr<M>& m, Abilities& a) {
   if constexpr (HasTokenLogProb<M>) {
     a.token_log_prob = [m](const Tensor& x, const Tensor& y) { return m->token_log_prob(x, y); };
   }
@@ -290,27 +325,29 @@ Abilities abilities_of(const std::shared_ptr<M>& m) {
     a.fill = [m](const Tensor& x, const GenerateOptions& o, Rng& rng) { return m->fill(x, o, rng); };
     a.mask_token = m->mask_token();
   }
+}
+
+/// What it does with pairs of texts.
+template <class M>
+void add_pairs(const std::shared_ptr<M>& m, Abilities& a) {
   if constexpr (HasPairLogits<M>) {
     a.pair_logits = [m](const Tensor& x, const Tensor& y) { return m->pair_logits(x, y); };
+  }
+  if constexpr (HasSourceGradients<M>) {
+    a.source_gradients = [m](const Tensor& x, const Tensor& y) { return m->source_gradients(x, y); };
   }
   if constexpr (HasTranslate<M>) {
     a.translate = [m](const Tensor& x, const TranslateOptions& o, Rng& rng) { return m->translate(x, o, rng); };
   }
-  if constexpr (HasFit<M>) {
-    a.fit = [m](const Tensor& text) { return m->fit(text); };
-    a.make_room = [m](const std::map<std::string, Tensor>& state) { m->make_room(state); };
-  }
-  if constexpr (HasEncode<M>) a.encode = [m](const Tensor& x) { return m->encode_latent(x); };
-  if constexpr (HasDecode<M>) {
-    a.decode = [m](const Tensor& z) { return m->decode_latent(z); };
-    a.latent_shape = m->latent_shape();
-  }
-  if constexpr (HasReconstruct<M>) a.reconstruct = [m](const Tensor& x) { return m->reconstruct(x); };
-  if constexpr (HasClassify<M>) {
-    a.class_logits = [m](const Tensor& x) { return m->class_logits(x); };
-    a.features = [m](const Tensor& x) { return m->features(x); };
-  }
-  if constexpr (HasMonitors<M>) a.monitors = [m](const Batch& b, Rng& rng) { return m->monitors(b, rng); };
+}
+
+template <class M>
+Abilities abilities_of(const std::shared_ptr<M>& m) {
+  Abilities a;
+  add_learning(m, a);
+  add_examples(m, a);
+  add_text(m, a);
+  add_pairs(m, a);
   return a;
 }
 

@@ -27,19 +27,24 @@ AnyConfig defaults() {
   return typename M::Config{};
 }
 
-/// Of those that a type has, the ones that make sense of such data: a pair is no text to go on with, nor a text a pair.
+/// Of those that a type has, the ones that make sense of such data: a pair is no text to go on with, nor a text a pair,
+/// and a text has no label.
 Abilities abilities_for(const DataSpec& data, Abilities can) {
-  if (data.kind == DataKind::pairs) {
+  if (data.kind == DataKind::pairs || data.kind == DataKind::documents) {
     can.token_log_prob = {};
     can.context = 0;
     can.generate = {};
-    can.monitors = {};
+    can.fill = {};
     can.next_token_logits = {};
     can.attention_maps = {};
-  } else {
+    can.monitors = {};
+  }
+  if (data.kind != DataKind::pairs) {
     can.pair_logits = {};
+    can.source_gradients = {};
     can.translate = {};
   }
+  if (data.classes == 0) can.class_logits = can.features = {};
   return can;
 }
 

@@ -13,7 +13,7 @@ namespace {
 /// Data of each kind, small, on which a model shows what it can do.
 const std::vector<std::pair<const char*, DataSpec>>& kinds_of_data() {
   static const auto kinds = [] {
-    DataSpec images, vectors, tokens, pairs;
+    DataSpec images, vectors, tokens, pairs, documents;
     images.kind = DataKind::images;
     images.shape = {1, 28, 28};
     images.levels = 256;
@@ -27,8 +27,13 @@ const std::vector<std::pair<const char*, DataSpec>>& kinds_of_data() {
     pairs.vocabulary = 64;
     pairs.end_token = 63;
     pairs.token_unit = "char";
+    documents = pairs;
+    documents.kind = DataKind::documents;
+    documents.shape = {8};
+    documents.classes = 2;
+    documents.class_names = {"a", "b"};
     return std::vector<std::pair<const char*, DataSpec>>{
-        {"images", images}, {"vectors", vectors}, {"tokens", tokens}, {"pairs", pairs}};
+        {"images", images}, {"vectors", vectors}, {"tokens", tokens}, {"pairs", pairs}, {"documents", documents}};
   }();
   return kinds;
 }

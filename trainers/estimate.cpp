@@ -222,7 +222,7 @@ CostEstimate estimate_cost(const ExperimentConfig& config, const Dataset& datase
     const Batch batch = source.batch(0);
     const FlopMeter flops;
     if (cost.counts) {
-      model.can.fit(dataset.train.x);
+      model.can.fit(dataset.learning_from(t.examples).train);
       for (const Tensor& buffer : model.module->buffers()) cost.weights_bytes += static_cast<int64_t>(buffer.nbytes());
     } else if (cost.trains) {
       one_pass(model, config, batch);

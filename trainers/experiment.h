@@ -54,6 +54,7 @@ struct TrainConfig {
   std::string init_from;
   std::string freeze;
   std::optional<LoraConfig> lora;
+  int64_t examples = 0;
   int64_t steps = 1000;
   int64_t batch_size = 128;
   int64_t accumulate = 1;

@@ -183,13 +183,13 @@ std::optional<double> AdversarialStep::learning_rate_at(int64_t step) const {
 
 Terms FitStep::update(const StepInputs& /*inputs*/, int64_t /*step*/, bool /*measured*/) {
   const torch::NoGradGuard no_grad;
-  return fit_(text_);
+  return fit_(training_);
 }
 
 void require_settings(const TrainConfig& train, const AnyModel& model) {
   if (model.can.fit && train.steps != 1) {
     throw UsageError(
-        fmt::format("{} learns in one pass over the text: set train.steps to 1, not {}", model.family, train.steps));
+        fmt::format("{} learns in one pass over its data: set train.steps to 1, not {}", model.family, train.steps));
   }
   if (model.can.fit && train.ema) {
     throw UsageError(fmt::format("train.ema: {} counts and has no weights to average; leave it out", model.family));
@@ -207,10 +207,11 @@ void require_settings(const TrainConfig& train, const AnyModel& model) {
 }
 
 std::unique_ptr<Step> make_step(AnyModel& model, const OptimizerConfig& optimizer, const OptimizerConfig& generator,
-                                const OptimizerConfig& discriminator, const StepConfig& config, const Tensor& text) {
+                                const OptimizerConfig& discriminator, const StepConfig& config,
+                                const Examples& training) {
   if (model.can.fit) {
-    if (!text.defined()) throw std::logic_error(fmt::format("make_step: {} learns from a whole text", model.family));
-    return std::make_unique<FitStep>(model, text);
+    if (!training.x.defined()) throw std::logic_error(fmt::format("make_step: {} counts all examples", model.family));
+    return std::make_unique<FitStep>(model, training);
   }
   if (model.can.game) return std::make_unique<AdversarialStep>(model, generator, discriminator, config);
   return std::make_unique<GradientStep>(model, optimizer, config);
@@ -218,7 +219,8 @@ std::unique_ptr<Step> make_step(AnyModel& model, const OptimizerConfig& optimize
 
 Loss held_out_loss(const AnyModel& model, const Batch& batch, Rng& rng) {
   if (model.can.loss) return model.can.loss(batch, rng, kAfterTraining);
-  return {-model.can.token_log_prob(batch.x, batch.y).mean(), {}};
+  if (model.can.token_log_prob) return {-model.can.token_log_prob(batch.x, batch.y).mean(), {}};
+  return {at::cross_entropy_loss(model.can.class_logits(batch.x), batch.y), {}};
 }
 
 }  // namespace genzoo

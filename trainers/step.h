@@ -109,34 +109,33 @@ class AdversarialStep final : public Step {
   Shards::Learner generator_learner_, discriminator_learner_;
 };
 
-/// For a model that counts: one pass over the whole text, whatever the batches. There is nothing to descend: no
+/// For a model that counts: one pass over all examples, whatever the batches. There is nothing to descend: no
 /// optimizer, no schedule, no shards.
 class FitStep final : public Step {
  public:
-  /// text: (L) tokens.
-  FitStep(AnyModel& model, Tensor text) : fit_(model.can.fit), text_(std::move(text)) {}
+  FitStep(AnyModel& model, Examples training) : fit_(model.can.fit), training_(std::move(training)) {}
   Terms update(const StepInputs& inputs, int64_t step, bool measured) override;
   std::vector<std::pair<std::string, Optimizer*>> optimizers() override { return {}; }
   std::optional<double> learning_rate_at(int64_t) const override { return std::nullopt; }
   int64_t batches_per_update() const override { return 1; }
 
  private:
-  std::function<Terms(const Tensor& text)> fit_;
-  Tensor text_;
+  std::function<Terms(const Examples&)> fit_;
+  Examples training_;
 };
 
 /// Throws UsageError for settings that are for another kind of learning than the model's: another number of players,
 /// or descent where it counts.
 void require_settings(const TrainConfig& train, const AnyModel& model);
 
-/// The step that a model's abilities call for. `generator` and `discriminator` are for two players; `text`, the whole
-/// training text (L), is for a model that counts.
+/// The step that a model's abilities call for. `generator` and `discriminator` are for two players;
+/// `training`, all there is to learn from, is for a model that counts.
 std::unique_ptr<Step> make_step(AnyModel& model, const OptimizerConfig& optimizer, const OptimizerConfig& generator,
                                 const OptimizerConfig& discriminator, const StepConfig& config,
-                                const Tensor& text = {});
+                                const Examples& training = {});
 
 /// What a batch costs that is not learned from: the loss as it is after training; of a model that counts, the mean of
-/// -log p per token, nats. Of one loss or none, not of two players. To be called in evaluation mode.
+/// -log p per token, or per label, nats. Of one loss or none, not of two players. To be called in evaluation mode.
 Loss held_out_loss(const AnyModel& model, const Batch& batch, Rng& rng);
 
 }  // namespace genzoo

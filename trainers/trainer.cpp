@@ -56,14 +56,15 @@ Trainer::Trainer(ExperimentConfig config, const Dataset& dataset, RunFolder run)
       run_(std::move(run)),
       device_(resolve_device(config_.device)),
       model_(model_on(config_, spec_, device_)),
-      source_(dataset, config_.train.batch_size, model_.can.context, static_cast<uint64_t>(config_.seed), device_) {
+      source_(dataset.learning_from(config_.train.examples), config_.train.batch_size, model_.can.context,
+              static_cast<uint64_t>(config_.seed), device_) {
   const TrainConfig& t = config_.train;
+  const Examples counted = model_.can.fit ? dataset.learning_from(t.examples).train : Examples{};
   require_settings(t, model_);
   step_ = make_step(model_, t.optimizer, player_optimizer(t.optimizers.generator, t.optimizer),
-                    player_optimizer(t.optimizers.discriminator, t.optimizer), step_config(config_),
-                    model_.can.fit ? dataset.train.x : Tensor());
+                    player_optimizer(t.optimizers.discriminator, t.optimizer), step_config(config_), counted);
   items_per_update_ = model_.can.fit
-                          ? dataset.count(Split::train)
+                          ? counted.x.size(0)
                           : step_->batches_per_update() * t.batch_size * std::max<int64_t>(model_.can.context, 1);
   if (t.cuda_graph && device_.is_cuda() && !model_.can.fit) {
     step_ = std::make_unique<GraphedStep>(std::move(step_), step_config(config_), model_.can.loss_settles_at,

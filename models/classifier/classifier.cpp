@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "models/class_head.h"
 
 namespace genzoo {
 namespace {
@@ -55,10 +56,7 @@ Tensor ClassifierImpl::class_logits(const Tensor& x) { return head_(features(x))
 Loss ClassifierImpl::loss(const Batch& batch, Rng& rng, int64_t) {
   Tensor h = features(batch.x);
   if (is_training()) h = rng.dropout(h, dropout_);
-  const Tensor logits = head_(h).to(torch::kFloat);
-  const Tensor nats = at::cross_entropy_loss(logits, batch.y);
-  const Tensor wrong = (logits.detach().argmax(1) != batch.y).to(torch::kFloat).mean();
-  return {nats, {{"error_rate", wrong}}};
+  return class_loss(head_(h).to(torch::kFloat), batch.y);
 }
 
 }  // namespace genzoo

@@ -94,7 +94,8 @@ void NgramImpl::require_tokens(const Tensor& tokens, const char* what) const {
                                vocabulary_ - 1));
 }
 
-Terms NgramImpl::fit(const Tensor& text) {
+Terms NgramImpl::fit(const Examples& training) {
+  const Tensor& text = training.x;
   const int64_t L = text.numel();
   if (text.dim() != 1 || L < 2 || L > std::numeric_limits<int32_t>::max()) {
     throw UsageError(fmt::format("models/ngram: a text of {} tokens; it counts one of 2 to 2^31 - 1", L));

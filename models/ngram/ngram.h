@@ -67,7 +67,7 @@ class NgramImpl final : public torch::nn::Module {
   /// Counts a text (L) of whole numbers, instead of what it counted before. Terms: loss, the mean of -log p of the
   /// text itself, nats per token, which says nothing of other text; ngrams, how many different ones there are.
   /// Throws UsageError for tokens outside the vocabulary, and for fewer than 2 or more than 2^31 - 1 tokens.
-  Terms fit(const Tensor& text);
+  Terms fit(const Examples& training);
 
   /// Gives the buffers the sizes that they have in `state`, by name; what does not fit there is left for load_state.
   void make_room(const std::map<std::string, Tensor>& state);

@@ -10,15 +10,27 @@
 
 #include "core/error.h"
 #include "data/tokenizers/tokenizer.h"
+#include "models/class_head.h"
 #include "models/decoding.h"
+#include "models/transformer/alignment.h"
 
 namespace genzoo {
 namespace {
 
-const DataSpec& require_text(const DataSpec& data) {
-  if (data.kind == DataKind::tokens && data.vocabulary > 0) return data;
-  throw UsageError(fmt::format("models/bert: {} has {}; it fills in text, such as king_james, tiny_shakespeare or text",
-                               data.dataset, data.describe()));
+const DataSpec& require_text(const BertConfig& config, const DataSpec& data) {
+  const bool documents = data.kind == DataKind::documents && data.classes > 1;
+  if ((data.kind != DataKind::tokens && !documents) || data.vocabulary < 1) {
+    throw UsageError(
+        fmt::format("models/bert: {} has {}; it fills in text, such as king_james, tiny_shakespeare or text, or tells "
+                    "classes of documents apart",
+                    data.dataset, data.describe()));
+  }
+  if (documents && data.shape[0] > config.block_size) {
+    throw UsageError(fmt::format(
+        "models/bert: block_size {}; {} has {}, an end counted as one; take at least as many, or shorten them",
+        config.block_size, data.dataset, data.describe()));
+  }
+  return data;
 }
 
 /// Rows of the embedding: one for each token and one for the mask, or more.
@@ -30,8 +42,9 @@ int64_t require_rows(const BertConfig& config, const DataSpec& data, int64_t mas
                                config.vocab_size, data.dataset, data.describe(), least));
 }
 
-/// The tokenizer's own mask, or a row behind the vocabulary.
+/// The tokenizer's own mask, or a row behind the vocabulary. Of documents nothing is masked.
 int64_t mask_of(const DataSpec& data) {
+  if (data.kind == DataKind::documents) return -1;
   if (data.tokenizer.empty()) return data.vocabulary;
   return tokenizer_from_json(data.tokenizer)->find("[MASK]").value_or(data.vocabulary);
 }
@@ -69,29 +82,49 @@ BlockConfig BertConfig::blocks() const {
 
 BertImpl::BertImpl(const BertConfig& c, const DataSpec& data, Rng& init)
     : config_(c),
-      vocabulary_(require_text(data).vocabulary),
+      vocabulary_(require_text(c, data).vocabulary),
+      end_token_(data.end_token),
       mask_token_(mask_of(data)),
       rows_(require_rows(c, data, mask_token_)),
       token_embedding_(register_module("token_embedding", Embedding(rows_, c.n_embd, kGPT2InitStd, init))),
       position_embedding_(register_module("position_embedding", Embedding(c.block_size, c.n_embd, kGPT2InitStd, init))),
       type_embedding_(register_module("type_embedding", Embedding(2, c.n_embd, kGPT2InitStd, init))),
       embedding_norm_(register_module("embedding_norm", LayerNorm(c.n_embd, /*with_bias=*/true, c.norm_eps))),
-      blocks_(*this, c.blocks(), init),
-      transform_(register_module("transform", gpt2_linear(c.n_embd, c.n_embd, /*with_bias=*/true, kGPT2InitStd, init))),
-      transform_norm_(register_module("transform_norm", LayerNorm(c.n_embd, /*with_bias=*/true, c.norm_eps))),
-      output_bias_(register_parameter("output_bias", at::zeros({rows_}))) {}
+      blocks_(*this, c.blocks(), init) {
+  if (data.kind == DataKind::documents) {
+    class_head_ =
+        register_module(kClassHead, gpt2_linear(c.n_embd, data.classes, /*with_bias=*/true, kGPT2InitStd, init));
+    return;
+  }
+  transform_ = register_module("transform", gpt2_linear(c.n_embd, c.n_embd, /*with_bias=*/true, kGPT2InitStd, init));
+  transform_norm_ = register_module("transform_norm", LayerNorm(c.n_embd, /*with_bias=*/true, c.norm_eps));
+  output_bias_ = register_parameter("output_bias", at::zeros({rows_}));
+}
 
-Tensor BertImpl::hidden(const Tensor& x, const Dropout& dropout) {
+Tensor BertImpl::hidden(const Tensor& x, const Dropout& dropout, const Tensor& begins) {
   const int64_t T = x.size(1);
   if (T > context()) {
     throw UsageError(fmt::format("models/bert: {} tokens; the model sees at most {} (block_size)", T, context()));
   }
-  const Tensor places = position_embedding_->weight.narrow(/*dim=*/0, 0, T) + type_embedding_->weight[0];
+  const PositionTable all{.added = position_embedding_->weight.narrow(/*dim=*/0, 0, T) + type_embedding_->weight[0]};
+  const PositionTable own = begins.defined() ? all.slice(0, T, begins) : all;
   const Tensor h =
-      embedding_norm_->after_sum(token_embedding_->forward(x), places.expand({x.size(0), T, -1}), Result::float32)
+      embedding_norm_->after_sum(token_embedding_->forward(x), own.added.expand({x.size(0), T, -1}), Result::float32)
           .normalized;  // (B, T, C)
-  return blocks_.forward(dropout(h), /*positions=*/{}, dropout);
+  return blocks_.forward(dropout(h), {.begins = own.begins}, dropout);
 }
+
+Tensor BertImpl::document_means(const Tensor& x, const Dropout& dropout) {
+  const Aligned texts = align_ends(x, end_token_);
+  const Tensor h = hidden(texts.tokens, dropout, texts.begins);
+  const Tensor within = at::arange(x.size(1), x.options()).ge(texts.begins.unsqueeze(1));  // (B, T)
+  const Tensor weights = within.to(torch::kFloat) / within.sum(/*dim=*/1, /*keepdim=*/true);
+  return at::where(within.unsqueeze(2), h * weights.unsqueeze(2), 0.0).sum(/*dim=*/1);
+}
+
+Tensor BertImpl::features(const Tensor& x) { return document_means(x, /*dropout=*/{}); }
+
+Tensor BertImpl::class_logits(const Tensor& x) { return class_head_->forward(features(x)).to(torch::kFloat); }
 
 Tensor BertImpl::logits(const Tensor& h) {
   const bool by_kernel = config_.mlp == MLPKind::gelu_tanh;
@@ -119,6 +152,10 @@ MaskedText mask_text(const Tensor& x, double share, int64_t mask_token, int64_t 
 
 Loss BertImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
   const Tensor& x = batch.x;
+  if (class_head_) {
+    const Dropout dropout{config_.dropout, is_training() ? &rng : nullptr};
+    return class_loss(class_head_->forward(dropout(document_means(x, dropout))).to(torch::kFloat), batch.y);
+  }
   const MaskedText text = mask_text(x, config_.mask_share, mask_token_, vocabulary_, rng);
   const Dropout dropout{config_.dropout, is_training() ? &rng : nullptr};
   const Tensor h = hidden(text.shown, dropout), y = x.gather(/*dim=*/1, text.places).flatten();

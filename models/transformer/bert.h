@@ -10,8 +10,11 @@
 // whether two sentences follow each other, is left out, after Liu et al., RoBERTa, 2019,
 // https://arxiv.org/abs/1907.11692, section 4.2. What it learns is no distribution of texts, so it has no likelihood.
 //
-// Legend: B batch, T tokens, V rows of the embedding (the vocabulary and, behind it, the mask token where the tokenizer
-// has none), C channels (n_embd).
+// Of documents it learns the labels instead: p(label | text) from the mean of what it makes of their tokens, after
+// Reimers & Gurevych, Sentence-BERT, 2019, https://arxiv.org/abs/1908.10084, section 3.
+//
+// Legend: B batch, T tokens, K classes, V rows of the embedding (the vocabulary and, behind it, the mask token where
+// the tokenizer has none), C channels (n_embd).
 
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
@@ -65,7 +68,7 @@ class BertImpl final : public torch::nn::Module {
       "it learns to fill in masked tokens, each given all others, which is no distribution of whole texts";
   static const HuggingFaceFormat kHuggingFace;  ///< models/transformer/bert_huggingface.cpp
 
-  /// Throws UsageError if the data are not one text.
+  /// Throws UsageError if the data are neither one text nor documents that fit into the context.
   BertImpl(const BertConfig& config, const DataSpec& data, Rng& init);
 
   /// Logits of every token given all: x (B, T) int64, T at most context() else UsageError -> (B, T, V), at least
@@ -80,27 +83,38 @@ class BertImpl final : public torch::nn::Module {
   /// first of which the model is surest. Options of the distribution as in GenerateOptions.
   Tensor fill(const Tensor& x, const GenerateOptions& options, Rng& rng);
   int64_t mask_token() const { return mask_token_; }
+
+  /// Of documents x (B, T): the mean over each one's tokens, its end included, (B, C), and of that the classes, (B, K)
+  /// float32. The loss is -log p(label | text), nats.
+  Tensor features(const Tensor& x);
+  Tensor class_logits(const Tensor& x);
+
   int64_t context() const { return config_.block_size; }
 
  private:
-  Tensor hidden(const Tensor& x, const Dropout& dropout);  ///< (B, T, C)
-  Tensor logits(const Tensor& h);                          ///< (..., C) -> (..., V)
+  /// (B, T) -> (B, T, C); of texts of unequal length that end together and begin at `begins` (B).
+  Tensor hidden(const Tensor& x, const Dropout& dropout, const Tensor& begins = {});
+  Tensor logits(const Tensor& h);                                  ///< (..., C) -> (..., V)
+  Tensor document_means(const Tensor& x, const Dropout& dropout);  ///< (B, C)
 
   BertConfig config_;
   int64_t vocabulary_;
-  int64_t mask_token_;
-  int64_t rows_;  ///< V
+  int64_t end_token_;   ///< of documents
+  int64_t mask_token_;  ///< of one text
+  int64_t rows_;        ///< V
   Embedding token_embedding_, position_embedding_;
   Embedding type_embedding_;  ///< of the two kinds of segment
   LayerNorm embedding_norm_;
   BlockStack blocks_;
-  Linear transform_;
-  LayerNorm transform_norm_;
-  Tensor output_bias_;  ///< (V); the weights are the token embedding's
+  // Of one text: what tokens are told by. The weights of the last layer are the token embedding's.
+  Linear transform_{nullptr};
+  LayerNorm transform_norm_{nullptr};
+  Tensor output_bias_;          ///< (V)
+  Linear class_head_{nullptr};  ///< of documents: C -> K
 };
 TORCH_MODULE(Bert);
 
-static_assert(HasLoss<BertImpl> && HasFill<BertImpl>);
+static_assert(HasLoss<BertImpl> && HasFill<BertImpl> && HasClassify<BertImpl> && HasFeatures<BertImpl>);
 static_assert(!HasLogProb<BertImpl> && !HasTokenLogProb<BertImpl> && !HasGenerate<BertImpl>,
               "what fills in is no distribution of texts");
 

@@ -16,31 +16,15 @@
 #include "core/error.h"
 #include "models/beam_search.h"
 #include "models/decoding.h"
+#include "models/transformer/alignment.h"
 #include "models/transformer/transformer.h"
 
 namespace genzoo {
-namespace {
-
-/// Rows that end at the same place, and where each begins.
-struct Aligned {
-  Tensor tokens;  ///< (B, S) int64
-  Tensor begins;  ///< (B) int64
-};
-
-/// x (B, S), each row up to and with its first end token moved to the right.
-Aligned aligned(const Tensor& x, int64_t end_token) {
-  const int64_t S = x.size(1);
-  const Tensor begins = S - up_to_end(x, end_token).sum(/*dim=*/1);
-  const Tensor from = (at::arange(S, x.options()) - begins.unsqueeze(1)).clamp_min(0);
-  return {x.gather(/*dim=*/1, from), begins};
-}
-
-}  // namespace
 
 Tensor TransformerImpl::pair_hidden(const Tensor& x, const Tensor& y, const Dropout& dropout) {
   const int64_t S = x.size(1), T = y.size(1);
   require_context(S + T - 1);
-  const Aligned source = aligned(x, end_token_);
+  const Aligned source = align_ends(x, end_token_);
   const Tensor text = at::cat({source.tokens, y.narrow(/*dim=*/1, 0, T - 1)}, /*dim=*/1);
   const PositionTable positions = position_table(S + T - 1).slice(0, S + T - 1, source.begins);
   return hidden(text, positions, dropout).narrow(/*dim=*/1, S - 1, T);  // (B, T, C)
@@ -61,7 +45,7 @@ Tensor TransformerImpl::translate(const Tensor& x, const TranslateOptions& optio
   const int64_t S = x.size(1), tokens = options.tokens > 0 ? options.tokens : longest_target_;
   require_context(S + tokens - 1);
   const torch::NoGradGuard no_grad;
-  const Aligned source = aligned(x, end_token_);
+  const Aligned source = align_ends(x, end_token_);
   const PositionTable positions = position_table(S + tokens - 1);
   std::vector<LayerCache> caches = blocks_.make_caches(x.size(0), S + tokens - 1);
   Tensor begins = source.begins;

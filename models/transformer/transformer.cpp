@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "models/class_head.h"
 #include "models/decoding.h"
 #include "models/fused_cross_entropy.h"
 
@@ -13,7 +14,7 @@ namespace genzoo {
 namespace {
 
 int64_t require_vocabulary(const DataSpec& data) {
-  if (!data.has_tokens() || data.vocabulary < 1) {
+  if (!data.has_tokens() || data.vocabulary < 1 || (data.kind == DataKind::documents && data.classes < 2)) {
     throw UsageError(fmt::format(
         "models/transformer: {} has {}; a language model wants text, such as king_james, "
         "tiny_shakespeare or text{}",
@@ -22,8 +23,13 @@ int64_t require_vocabulary(const DataSpec& data) {
   return data.vocabulary;
 }
 
-/// The longest target of pairs; 0 for a text.
+/// The longest target of pairs; 0 of what has none.
 int64_t require_fit(const TransformerConfig& config, const DataSpec& data) {
+  if (data.kind == DataKind::documents && data.shape[0] > config.block_size) {
+    throw UsageError(fmt::format(
+        "models/transformer: block_size {}; {} has {}, an end counted as one; take at least as many, or shorten them",
+        config.block_size, data.dataset, data.describe()));
+  }
   if (data.kind != DataKind::pairs) return 0;
   const int64_t together = data.shape[0] + data.shape[1] - 1;
   if (together <= config.block_size) return data.shape[1];
@@ -55,7 +61,10 @@ TransformerImpl::TransformerImpl(const TransformerConfig& config, const DataSpec
               ? register_module("position_embedding", Embedding(config.block_size, config.n_embd, kGPT2InitStd, init))
               : Embedding(nullptr)),
       blocks_(*this, config.blocks(), init) {
-  if (!config.tie_weights) {
+  if (data.kind == DataKind::documents) {
+    class_head_ =
+        register_module(kClassHead, gpt2_linear(config.n_embd, data.classes, /*with_bias=*/true, kGPT2InitStd, init));
+  } else if (!config.tie_weights) {
     head_ = register_module("head", gpt2_linear(config.n_embd, rows_, /*with_bias=*/false, kGPT2InitStd, init));
   }
 }
@@ -117,6 +126,9 @@ Tensor TransformerImpl::forward(const Tensor& x, WeightType weight_type) {
 Loss TransformerImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
   const Dropout dropout{config_.dropout, is_training() ? &rng : nullptr};
   if (longest_target_ > 0) return pair_loss(batch, dropout);
+  if (class_head_) {
+    return class_loss(class_head_->forward(dropout(document_ends(batch.x, dropout))).to(torch::kFloat), batch.y);
+  }
   const Tensor h = hidden(batch.x, position_table(batch.x.size(1)), dropout);
   return {linear_cross_entropy(h, output_weight(), batch.y), {}};
 }
@@ -134,6 +146,7 @@ Tensor TransformerImpl::log_prob(const Tensor& x, int64_t /*k*/, Rng& /*rng*/) {
 
 LikelihoodClaim TransformerImpl::likelihood() const {
   if (longest_target_ > 0) return {std::nullopt, "its likelihood is of targets given their sources"};
+  if (class_head_) return {std::nullopt, "it tells classes of texts apart: p(label | text)"};
   return {LikelihoodKind::exact, "every token but the first, each given those before it"};
 }
 

@@ -68,7 +68,7 @@ class TransformerImpl final : public torch::nn::Module {
   static constexpr const char* kPaper = "Vaswani et al., 2017, arXiv:1706.03762; Radford et al., 2019";
   static const HuggingFaceFormat kHuggingFace;  ///< models/transformer/huggingface.h
 
-  /// Throws UsageError if the data are neither a text nor pairs of texts that fit into the context.
+  /// Throws UsageError if the data are neither a text, nor pairs of texts or documents that fit into the context.
   TransformerImpl(const TransformerConfig& config, const DataSpec& data, Rng& init);
 
   /// Logits of the token after each: x (B, T) int64, T at most context() else UsageError -> (B, T, V), at least
@@ -82,6 +82,11 @@ class TransformerImpl final : public torch::nn::Module {
   /// loss is of the target's tokens alone, up to and with its end. (models/transformer/pairs.cpp)
   Tensor pair_logits(const Tensor& x, const Tensor& y);
   Tensor translate(const Tensor& x, const TranslateOptions& options, Rng& rng);
+
+  /// Of documents x (B, T), which must fit into the context, else UsageError: what it makes of their ends, (B, C), and
+  /// of that the classes, (B, K) float32. The loss is -log p(label | text), nats. (models/transformer/documents.cpp)
+  Tensor features(const Tensor& x);
+  Tensor class_logits(const Tensor& x);
 
   /// log p(y_t | x_1 ... x_t): x, y (B, T) -> (B, T), nats.
   Tensor token_log_prob(const Tensor& x, const Tensor& y);
@@ -129,6 +134,7 @@ class TransformerImpl final : public torch::nn::Module {
   PositionTable position_table(int64_t count) const;
   Tensor pair_hidden(const Tensor& x, const Tensor& y, const Dropout& dropout);  ///< (B, T, C), of what expects y
   Loss pair_loss(const Batch& batch, const Dropout& dropout);
+  Tensor document_ends(const Tensor& x, const Dropout& dropout);  ///< (B, C)
   /// Token x (B, T) to the final norm's output (B, T, C).
   Tensor hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout, const StackAids& aids = {});
   /// (V, C), of the layer that gives the logits. Tied by use: one tensor under one name, which gradients reach from
@@ -149,12 +155,13 @@ class TransformerImpl final : public torch::nn::Module {
   TransformerConfig config_;
   int64_t vocabulary_;      ///< tokens of the data
   int64_t rows_;            ///< V, of the embedding: vocabulary_ or more
-  int64_t end_token_;       ///< of pairs
+  int64_t end_token_;       ///< of pairs and documents
   int64_t longest_target_;  ///< of pairs: tokens, its end included; 0: the data are one text
   Embedding token_embedding_;
   Embedding position_embedding_;  ///< learned positions only
   BlockStack blocks_;
-  Linear head_{nullptr};  ///< untied only
+  Linear head_{nullptr};        ///< untied only, and not of documents
+  Linear class_head_{nullptr};  ///< of documents only: C -> K
 
   /// What tells whether weights have changed: where they are, and how often they were written to.
   using Fingerprint = std::vector<std::pair<const void*, int64_t>>;
@@ -168,6 +175,7 @@ static_assert(HasLoss<TransformerImpl> && HasTokenLogProb<TransformerImpl> && Ha
               HasGenerate<TransformerImpl> && HasMonitors<TransformerImpl> && HasNextTokenLogits<TransformerImpl> &&
               HasAttentionMaps<TransformerImpl>);
 static_assert(HasPairLogits<TransformerImpl> && HasTranslate<TransformerImpl>);
+static_assert(HasClassify<TransformerImpl> && HasFeatures<TransformerImpl>);
 static_assert(!HasSample<TransformerImpl>, "a language model continues a text: it generates");
 static_assert(!HasEncode<TransformerImpl> && !HasDecode<TransformerImpl>, "a language model has no latent space");
 

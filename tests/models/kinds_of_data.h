@@ -45,11 +45,21 @@ inline DataSpec pairs() {
   return spec;
 }
 
+inline DataSpec documents() {
+  DataSpec spec = pairs();
+  spec.dataset = "documents";
+  spec.kind = DataKind::documents;
+  spec.shape = {6};
+  spec.classes = 3;
+  spec.class_names = {"red", "green", "blue"};
+  return spec;
+}
+
 inline const std::vector<DataSpec>& kinds_of_data() {
   static const std::vector<DataSpec> kinds = [] {
     DataSpec labelled = images("images", 256);
     labelled.classes = 3;
-    return std::vector<DataSpec>{labelled, images("binarized", 2), vectors(), tokens(), pairs()};
+    return std::vector<DataSpec>{labelled, images("binarized", 2), vectors(), tokens(), pairs(), documents()};
   }();
   return kinds;
 }
@@ -71,6 +81,10 @@ inline Batch batch_for(const DataSpec& data, const AnyModel& model, uint64_t ind
   if (data.kind == DataKind::pairs) {
     const Tensor x = ended_texts(data, rows, data.shape[0], rng);
     return {x, ended_texts(data, rows, data.shape[1], rng)};
+  }
+  if (data.kind == DataKind::documents) {
+    const Tensor x = ended_texts(data, rows, data.shape[0], rng);
+    return {x, rng.integers(data.classes, {rows})};
   }
   std::vector<int64_t> size = data.shape;
   size.insert(size.begin(), rows);

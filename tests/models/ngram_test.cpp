@@ -62,7 +62,7 @@ TEST_CASE("in every context, seen or not, the probabilities are positive and sum
       INFO(kSmoothingNames[static_cast<size_t>(smoothing)] << ", order " << order);
       Ngram model = model_of(order, smoothing);
       for (const bool counted : {false, true}) {
-        if (counted) model->fit(uneven_text(300));
+        if (counted) model->fit({uneven_text(300)});
         // Every token after each of 40 texts of 6, in which the letter that never occurred does.
         const Tensor x = Rng::for_batch(2, Purpose::synthetic_data, 0).integers(kLetters, {40, 6});
         const Tensor many = x.repeat_interleave(kLetters, 0), y = many.roll(-1, 1);
@@ -79,7 +79,7 @@ TEST_CASE("in every context, seen or not, the probabilities are positive and sum
 TEST_CASE("Witten-Bell's probabilities are those worked out by hand", "[models][ngram]") {
   // Of a, b, c, d the text is "ababac". Single letters: a 3, b 2, c 1, three different ones of 6.
   Ngram model = model_of(2, Smoothing::witten_bell, 4);
-  model->fit(tokens_of({0, 1, 0, 1, 0, 2}));
+  model->fit({tokens_of({0, 1, 0, 1, 0, 2})});
   constexpr int64_t a = 0, b = 1, c = 2, d = 3;
   const auto close = [](double got, double wanted) { return std::abs(got - wanted) < 1e-14; };
   const double p_a = (3 + 3 * 0.25) / 9, p_b = (2 + 3 * 0.25) / 9, p_d = 3 * 0.25 / 9;
@@ -97,8 +97,8 @@ TEST_CASE("Kneser-Ney's short contexts count in how many places a token stands, 
   const Tensor text = tokens_of({0, 1, 2, 4, 5, 0, 4, 5, 1, 4, 5, 2, 0, 4, 5, 3, 1, 4, 5, 0, 2, 1});
   constexpr int64_t s = 4, f = 5, unseen = 6;
   Ngram counts = model_of(2, Smoothing::witten_bell), places = model_of(2, Smoothing::kneser_ney);
-  counts->fit(text);
-  places->fit(text);
+  counts->fit({text});
+  places->fit({text});
   CHECK(p_of(counts, {unseen}, f) > p_of(counts, {unseen}, 2));
   CHECK(p_of(places, {unseen}, f) < p_of(places, {unseen}, 2));
   CHECK(p_of(places, {s}, f) > 0.8);
@@ -148,7 +148,7 @@ TEST_CASE("a held-out text has the probabilities that the formulas give in plain
     const int64_t order = wanted.at("order");
     INFO(name << ", order " << order);
     Ngram model = model_of(order, smoothing, reference.at("vocabulary"));
-    model->fit(text);
+    model->fit({text});
     const Tensor log_prob = torch::tensor(wanted.at("log_prob").get<std::vector<double>>(), torch::kDouble);
     CHECK_THAT(log_prob_of_line(model, held_out), IsClose(log_prob, 1e-12));
     Rng unused = Rng::for_batch(0, Purpose::score, 0);
@@ -166,7 +166,7 @@ TEST_CASE("a held-out text has the probabilities that the formulas give in plain
 
 TEST_CASE("a token's probability depends on order - 1 tokens before it and on no threads", "[models][ngram]") {
   Ngram model = model_of(4, Smoothing::modified_kneser_ney);
-  model->fit(uneven_text(2000));
+  model->fit({uneven_text(2000)});
   const Tensor line = uneven_text(20'001, 5);  // more than one thread reads in a row
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
@@ -192,10 +192,10 @@ TEST_CASE("a token's probability depends on order - 1 tokens before it and on no
 TEST_CASE("what it counted is replaced by what it counts next, and told", "[models][ngram]") {
   Ngram model = model_of(3, Smoothing::witten_bell), fresh = model_of(3, Smoothing::witten_bell);
   const Tensor line = uneven_text(50, 9);
-  model->fit(uneven_text(400, 2));
+  model->fit({uneven_text(400, 2)});
   const Tensor before = log_prob_of_line(model, line);
-  const Terms terms = model->fit(uneven_text(300, 3).to(torch::kByte));
-  fresh->fit(uneven_text(300, 3));
+  const Terms terms = model->fit({uneven_text(300, 3).to(torch::kByte)});
+  fresh->fit({uneven_text(300, 3)});
   CHECK(torch::equal(log_prob_of_line(model, line), log_prob_of_line(fresh, line)));
   CHECK_FALSE(torch::equal(log_prob_of_line(model, line), before));
   CHECK(std::abs(terms.at("loss").item<double>() + log_prob_of_line(model, uneven_text(300, 3)).mean().item<double>()) <
@@ -213,7 +213,7 @@ TEST_CASE("what it counted is replaced by what it counts next, and told", "[mode
 
 TEST_CASE("text is drawn from the distribution that the model tells", "[models][ngram]") {
   Ngram model = model_of(3, Smoothing::kneser_ney);
-  model->fit(uneven_text(500));
+  model->fit({uneven_text(500)});
   const Tensor prompt = tokens_of({2, 0, 1}).unsqueeze(0);
   std::vector<double> p;
   for (int64_t token = 0; token < kLetters; ++token) p.push_back(p_of(model, {2, 0, 1}, token));
@@ -234,7 +234,7 @@ TEST_CASE("text is drawn from the distribution that the model tells", "[models][
 
 TEST_CASE("a text that repeats is continued, whatever stands before a prompt of its own length", "[models][ngram]") {
   Ngram model = model_of(3, Smoothing::witten_bell);
-  model->fit(torch::arange(5).repeat({30}));
+  model->fit({torch::arange(5).repeat({30})});
   const Tensor prompts = torch::stack({tokens_of({6, 6, 6, 2}), tokens_of({0, 1, 2, 3})});
   GenerateOptions options{.tokens = 6, .greedy = true};
   options.prompt_lengths = {1, 4};
@@ -259,9 +259,9 @@ TEST_CASE("options for networks, foreign tokens and other data are refused", "[m
     CHECK_THROWS_AS(model->generate(torch::full({1, 1}, token), {}, rng), UsageError);
     CHECK_THROWS_AS(model->token_log_prob(torch::full({1, 1}, token), prompt), UsageError);
     CHECK_THROWS_AS(model->token_log_prob(prompt, torch::full({1, 1}, token)), UsageError);
-    CHECK_THROWS_AS(model->fit(tokens_of({1, token})), UsageError);
+    CHECK_THROWS_AS(model->fit({tokens_of({1, token})}), UsageError);
   }
-  CHECK_THROWS_AS(model->fit(tokens_of({1})), UsageError);
+  CHECK_THROWS_AS(model->fit({tokens_of({1})}), UsageError);
   DataSpec images;
   images.kind = DataKind::images;
   Rng init = Rng::for_batch(0, Purpose::initialization, 0);
@@ -271,7 +271,7 @@ TEST_CASE("options for networks, foreign tokens and other data are refused", "[m
 TEST_CASE("buffers that are no counts are refused before anything is read from them", "[models][ngram]") {
   for (const char* name : {"length_1.first", "length_2.tokens", "length_2.counts", "length_3.first"}) {
     Ngram model = model_of(3, Smoothing::witten_bell);
-    model->fit(uneven_text(100));
+    model->fit({uneven_text(100)});
     CHECK_NOTHROW(p_of(model, {1}, 2));
     Tensor buffer = model->named_buffers()[name];
     buffer[1] = name == std::string("length_2.counts") ? -1 : 1'000'000;
@@ -283,7 +283,7 @@ TEST_CASE("buffers that are no counts are refused before anything is read from t
 /// Nats per token of the validation text as one sequence: every token but the first.
 double cost_of(const Dataset& dataset, int64_t order, Smoothing smoothing) {
   Ngram model = model_of(order, smoothing, dataset.spec.vocabulary);
-  model->fit(dataset.train.x);
+  model->fit({dataset.train.x});
   return -log_prob_of_line(model, dataset.validation.x.to(torch::kLong)).mean().item<double>();
 }
 

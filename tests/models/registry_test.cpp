@@ -55,13 +55,15 @@ StepConfig step_config(int64_t steps) {
 bool finite(const Tensor& x) { return at::isfinite(x).all().item<bool>(); }
 
 /// What a model that counts learns from; others learn from batches.
-Tensor text_for(const DataSpec& data, const AnyModel& model) {
-  return model.can.fit ? batch_for(data, model, 0).x.flatten() : Tensor();
+Examples examples_for(const DataSpec& data, const AnyModel& model) {
+  if (!model.can.fit) return {};
+  const Batch batch = batch_for(data, model, 0);
+  return data.kind == DataKind::tokens ? Examples{batch.x.flatten()} : Examples{batch.x, batch.y};
 }
 
 std::unique_ptr<Step> step_of(AnyModel& model, const DataSpec& data, const OptimizerConfig& optimizer,
                               const StepConfig& config) {
-  return make_step(model, optimizer, optimizer, optimizer, config, text_for(data, model));
+  return make_step(model, optimizer, optimizer, optimizer, config, examples_for(data, model));
 }
 
 void train(AnyModel& model, const DataSpec& data, int64_t steps, double lr = 1e-3, int64_t rows = kRows) {
@@ -201,7 +203,7 @@ TEST_CASE("one batch is learned by heart, and every term on the way is finite", 
     // Of two players only the discriminator learns: it has to tell one batch from one generator's noise.
     const OptimizerConfig learns = AdamConfig{.lr = 5e-3}, stays = SGDConfig{.lr = 1e-30, .momentum = 0.0};
     constexpr int64_t kSteps = 100;
-    const auto step = make_step(model, learns, stays, learns, step_config(kSteps), text_for(data, model));
+    const auto step = make_step(model, learns, stays, learns, step_config(kSteps), examples_for(data, model));
     const auto cost = [&] {  // of a model that counts: it knows no steps
       const EvalMode eval(*model.module);
       Rng unused = Rng::for_batch(0, Purpose::validation, 0);

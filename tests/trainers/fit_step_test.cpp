@@ -32,7 +32,7 @@ TEST_CASE("one step counts the whole text, whatever the batches", "[trainers][st
   CHECK_FALSE(step->learning_rate_at(0));
   const BatchSource none = [](int64_t) -> Batch { throw std::logic_error("no batch is wanted"); };
   const Terms terms = step->update(none, 0, /*measured=*/true);
-  const Terms wanted = direct.can.fit(dataset.train.x);
+  const Terms wanted = direct.can.fit(dataset.train);
   CHECK(terms.at("loss").item<double>() == wanted.at("loss").item<double>());
   CHECK(state_digest(module_state(*model.module)) == state_digest(module_state(*direct.module)));
   CHECK_THROWS_AS(make_step(model, AdamConfig{}, AdamConfig{}, AdamConfig{}, {}), std::logic_error);
@@ -64,7 +64,7 @@ TEST_CASE("counting leaves a log, a validation, a best checkpoint, and is resume
 
   const LoadedModel loaded = load_model(folder / "run", Which::best, Weights::ema_if_any, "cpu");
   AnyModel direct = make_model(config.model, dataset.spec, 0);
-  const Terms terms = direct.can.fit(dataset.train.x);
+  const Terms terms = direct.can.fit(dataset.train);
   CHECK(state_digest(module_state(*loaded.model.module)) == state_digest(module_state(*direct.module)));
 
   // Windows of 16 tokens, each predicting the one after it.
@@ -97,7 +97,7 @@ TEST_CASE("the counts of another order are not loaded", "[trainers][checkpoint]"
   const ExperimentConfig config = experiment();
   const Dataset dataset = text_of(config);
   AnyModel model = make_model(config.model, dataset.spec, 0);
-  model.can.fit(dataset.train.x);
+  model.can.fit(dataset.train);
   AnyModel shorter = make_model(experiment({"model.ngram.order=2"}).model, dataset.spec, 0);
   CHECK(contains(message_of<RunError>([&] { load_model_state(shorter, module_state(*model.module), "here"); }),
                  "left over"));
@@ -108,7 +108,7 @@ TEST_CASE("the cost of counting is its counts and no products", "[trainers][esti
   const Dataset dataset = text_of(config);
   const CostEstimate cost = estimate_cost(config, dataset);
   AnyModel model = make_model(config.model, dataset.spec, 0);
-  model.can.fit(dataset.train.x);
+  model.can.fit(dataset.train);
   int64_t bytes = 0;
   for (const Tensor& buffer : model.module->buffers()) bytes += static_cast<int64_t>(buffer.nbytes());
   CHECK(cost.parameters == 0);
