@@ -27,7 +27,7 @@ TEST_CASE("one step counts the whole text, whatever the batches", "[trainers][st
   const ExperimentConfig config = experiment();
   const Dataset dataset = text_of(config);
   AnyModel model = make_model(config.model, dataset.spec, 0), direct = make_model(config.model, dataset.spec, 0);
-  const auto step = make_step(model, AdamConfig{}, AdamConfig{}, AdamConfig{}, {}, dataset.train.x);
+  const auto step = make_step(model, AdamConfig{}, AdamConfig{}, AdamConfig{}, {}, dataset.train);
   CHECK(step->optimizers().empty());
   CHECK_FALSE(step->learning_rate_at(0));
   const BatchSource none = [](int64_t) -> Batch { throw std::logic_error("no batch is wanted"); };
