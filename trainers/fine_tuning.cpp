@@ -10,6 +10,7 @@
 
 #include "core/config_keys.h"
 #include "core/error.h"
+#include "models/class_head.h"
 #include "models/layers.h"
 #include "models/registry.h"
 #include "trainers/huggingface_folder.h"
@@ -49,11 +50,12 @@ std::string tokenizer_of(const std::string& path) {
   return RunFolder(fs::absolute(path).parent_path().parent_path()).tokenizer().string();
 }
 
-/// Whether a config's data are pairs.
-bool has_pairs(const ConfigSource& source) {
+/// Whether a config's data are pairs or documents.
+bool has_ended_texts(const ConfigSource& source) {
   const auto given = keys_below(source, "data");
   return std::ranges::any_of(datasets(), [&](const DatasetEntry& entry) {
-    return entry.kind == DataKind::pairs && std::ranges::count(given, entry.name) > 0;
+    const bool ended = entry.kind == DataKind::pairs || entry.kind == DataKind::documents;
+    return ended && std::ranges::count(given, entry.name) > 0;
   });
 }
 
@@ -71,6 +73,22 @@ bool has_tokens(const std::string& dataset) {
 /// Whether `own` is `parents` and more rows below.
 bool has_new_rows(const Tensor& own, const Tensor& parents) {
   return own.dim() == 2 && parents.dim() == 2 && own.size(1) == parents.size(1) && own.size(0) > parents.size(0);
+}
+
+/// Whether a parameter is of the layer that tells classes apart.
+bool of_class_head(const std::string& name) { return name.starts_with(std::string(kClassHead) + "."); }
+
+/// The parent's state as a classifier takes it: with a class head as it was drawn where the parent has none, and
+/// without the layers by which the parent tells tokens.
+NamedTensors with_class_head(const NamedTensors& own, const NamedTensors& parents) {
+  NamedTensors state;
+  for (const auto& [name, tensor] : own) {
+    if (const auto found = parents.find(name); found != parents.end())
+      state.insert(*found);
+    else if (of_class_head(name))
+      state[name] = tensor.detach().to(torch::kCPU);
+  }
+  return state;
 }
 
 /// The parent's state with tables as long as the module's own.
@@ -134,8 +152,12 @@ void load_parent(torch::nn::Module& module, const ParentWeights& parent) {
   for (const auto& [name, tensor] : module_state(module)) {
     if (!name.ends_with(".lora_a") && !name.ends_with(".lora_b")) own[name] = tensor;
   }
+  const bool classifies = std::ranges::any_of(own, [](const auto& item) { return of_class_head(item.first); });
+  const bool draws_head =
+      classifies && !std::ranges::any_of(parent.state, [](const auto& item) { return of_class_head(item.first); });
+  const NamedTensors state = draws_head ? with_class_head(own, parent.state) : parent.state;
   try {
-    load_state(own, with_new_rows(module, own, parent.state),
+    load_state(own, with_new_rows(module, own, state),
                fmt::format("train.init_from {}: its weights are another model's", parent.path));
   } catch (const RunError& error) {
     throw UsageError(fmt::format("{}; leave out `model`, or give the settings of its model", error.what()));
@@ -162,8 +184,8 @@ void inherit_settings(ConfigSource& source) {
     for (const auto& [key, value] : flatten_config([&](Fields& f) { model.settings.fields(f); })) {
       const std::string setting = key.substr(0, key.find('.'));  // `positions` as a whole, not the half of one
       if (std::ranges::find(own, setting) != own.end()) continue;
-      // Pairs have one token more, their end, for which the table grows.
-      if (setting == "vocab_size" && has_pairs(source)) continue;
+      // Pairs and documents have one token more, their end, for which the table grows.
+      if (setting == "vocab_size" && has_ended_texts(source)) continue;
       source.set(fmt::format("{}.{}={}", section, key, value));
     }
   }

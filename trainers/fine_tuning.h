@@ -36,7 +36,9 @@ void require_same_tokens(const ParentWeights& parent, const DataSpec& data);
 
 /// Copies the parent's weights into a module, whose updates (train.lora) stay as they are. Tables that have more rows
 /// than the parent's, of embeddings and of output layers of as many, keep what was drawn for the rest: tokens and
-/// positions that are new. Throws UsageError naming what is missing, left over or of another shape.
+/// positions that are new. A class head (models/class_head.h) that the parent lacks keeps what was drawn, and then the
+/// layers by which the parent tells tokens are left out. Throws UsageError naming what is missing, left over or of
+/// another shape.
 void load_parent(torch::nn::Module& module, const ParentWeights& parent);
 
 /// Of a config with train.init_from: settings of the model that it does not give become those of the parent's, and

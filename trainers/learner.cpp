@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "models/class_head.h"
 #include "models/layers.h"
 #include "models/registry.h"
 
@@ -53,7 +54,9 @@ void add_updates(torch::nn::Module& module, const LoraConfig& lora, uint64_t see
     if (item.value()->as<LinearImpl>()) names.push_back(item.key());
   }
   require_use(names, lora.layers, "train.lora.layers", "linear layer");
-  for (Tensor& parameter : module.parameters()) parameter.set_requires_grad(false);
+  for (auto& item : module.named_parameters()) {
+    if (!item.key().starts_with(std::string(kClassHead) + ".")) item.value().set_requires_grad(false);
+  }
   // A stream of its own: the weights are drawn from the first.
   Rng init = Rng::for_batch(seed, Purpose::initialization, /*step=*/1);
   bool adapted = false;

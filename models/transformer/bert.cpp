@@ -124,7 +124,7 @@ Tensor BertImpl::document_means(const Tensor& x, const Dropout& dropout) {
 
 Tensor BertImpl::features(const Tensor& x) { return document_means(x, /*dropout=*/{}); }
 
-Tensor BertImpl::class_logits(const Tensor& x) { return class_head_->forward(features(x)).to(torch::kFloat); }
+Tensor BertImpl::class_logits(const Tensor& x) { return at_least_float32(class_head_->forward(features(x))); }
 
 Tensor BertImpl::logits(const Tensor& h) {
   const bool by_kernel = config_.mlp == MLPKind::gelu_tanh;
@@ -154,7 +154,7 @@ Loss BertImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
   const Tensor& x = batch.x;
   if (class_head_) {
     const Dropout dropout{config_.dropout, is_training() ? &rng : nullptr};
-    return class_loss(class_head_->forward(dropout(document_means(x, dropout))).to(torch::kFloat), batch.y);
+    return class_loss(at_least_float32(class_head_->forward(dropout(document_means(x, dropout)))), batch.y);
   }
   const MaskedText text = mask_text(x, config_.mask_share, mask_token_, vocabulary_, rng);
   const Dropout dropout{config_.dropout, is_training() ? &rng : nullptr};

@@ -85,7 +85,7 @@ class BertImpl final : public torch::nn::Module {
   int64_t mask_token() const { return mask_token_; }
 
   /// Of documents x (B, T): the mean over each one's tokens, its end included, (B, C), and of that the classes, (B, K)
-  /// float32. The loss is -log p(label | text), nats.
+  /// at least float32. The loss is -log p(label | text), nats.
   Tensor features(const Tensor& x);
   Tensor class_logits(const Tensor& x);
 

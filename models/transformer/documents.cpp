@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include "data/pairs.h"
+#include "models/decoding.h"
 #include "models/transformer/transformer.h"
 
 namespace genzoo {
@@ -19,6 +20,6 @@ Tensor TransformerImpl::document_ends(const Tensor& x, const Dropout& dropout) {
 
 Tensor TransformerImpl::features(const Tensor& x) { return document_ends(x, /*dropout=*/{}); }
 
-Tensor TransformerImpl::class_logits(const Tensor& x) { return class_head_->forward(features(x)).to(torch::kFloat); }
+Tensor TransformerImpl::class_logits(const Tensor& x) { return at_least_float32(class_head_->forward(features(x))); }
 
 }  // namespace genzoo

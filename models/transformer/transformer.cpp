@@ -127,7 +127,7 @@ Loss TransformerImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
   const Dropout dropout{config_.dropout, is_training() ? &rng : nullptr};
   if (longest_target_ > 0) return pair_loss(batch, dropout);
   if (class_head_) {
-    return class_loss(class_head_->forward(dropout(document_ends(batch.x, dropout))).to(torch::kFloat), batch.y);
+    return class_loss(at_least_float32(class_head_->forward(dropout(document_ends(batch.x, dropout)))), batch.y);
   }
   const Tensor h = hidden(batch.x, position_table(batch.x.size(1)), dropout);
   return {linear_cross_entropy(h, output_weight(), batch.y), {}};

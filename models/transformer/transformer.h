@@ -84,7 +84,8 @@ class TransformerImpl final : public torch::nn::Module {
   Tensor translate(const Tensor& x, const TranslateOptions& options, Rng& rng);
 
   /// Of documents x (B, T), which must fit into the context, else UsageError: what it makes of their ends, (B, C), and
-  /// of that the classes, (B, K) float32. The loss is -log p(label | text), nats. (models/transformer/documents.cpp)
+  /// of that the classes, (B, K), at least float32. The loss is -log p(label | text), nats.
+  /// (models/transformer/documents.cpp)
   Tensor features(const Tensor& x);
   Tensor class_logits(const Tensor& x);
 
