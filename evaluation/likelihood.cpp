@@ -166,6 +166,17 @@ Likelihood in_bits(const Likelihood& likelihood) {
   return in_units(likelihood, *bits, 1.0 / std::numbers::ln2);
 }
 
+Metric perplexity(const Likelihood& likelihood, const std::string& detail) {
+  if (!row(likelihood.unit()).bits) refuse_unit(likelihood, "a perplexity", "nats per char, byte or token");
+  const std::string unit = unit_name(likelihood.unit());
+  Metric metric = likelihood.metric(detail);
+  metric.name = "perplexity";
+  metric.value = std::exp(likelihood.value());
+  metric.unit = unit.substr(unit.find('/') + 1) + "s";
+  if (metric.standard_error) *metric.standard_error *= metric.value;
+  return metric;
+}
+
 Likelihood per_byte(const Likelihood& likelihood, int64_t units, int64_t bytes) {
   const bool in_nats = row(likelihood.unit()).bits.has_value();
   const bool of_text = likelihood.unit() != nats && likelihood.unit() != LikelihoodUnit::bits_per_dim;

@@ -91,6 +91,10 @@ Likelihood nats_of_bits_per_dim(const Likelihood& bits, int64_t dims);
 /// nats per char, byte or token -> bits per the same. Throws UsageError for other units.
 Likelihood in_bits(const Likelihood& nats_per_unit);
 
+/// "perplexity": e to the nats per char, byte or token, among how many equally likely ones the model is as unsure; its
+/// error by the derivative. Throws UsageError for other units.
+Metric perplexity(const Likelihood& nats_per_unit, const std::string& detail);
+
 /// Per token or char -> per byte, of a text with so many of each: the only unit in which models with different
 /// tokenizers compare, so the treatment becomes "text in bytes". Throws UsageError for other units.
 Likelihood per_byte(const Likelihood& per_unit, int64_t units, int64_t bytes);

@@ -45,12 +45,14 @@ Costs costs_of(const LoadedModel& loaded, const Dataset& dataset) {
   return costs;
 }
 
-/// One unit for one statement: of images bits/dim and not nats besides, of text nats and not the same in bits.
+/// One unit for one statement: of images bits/dim and not nats besides, of text nats and not the same in bits, nor as a
+/// perplexity.
 void drop_repeated_units(std::vector<Metric>& metrics) {
   const auto is = [](const std::string& unit) {
     return [unit](const Metric& m) { return m.name == "likelihood" && m.unit == unit; };
   };
   if (std::ranges::any_of(metrics, is("bits/dim"))) std::erase_if(metrics, is("nats"));
+  std::erase_if(metrics, [](const Metric& m) { return m.name == "perplexity"; });
   for (const char* unit : {"char", "token"}) {
     if (std::ranges::any_of(metrics, is(std::string("nats/") + unit))) {
       std::erase_if(metrics, is(std::string("bits/") + unit));

@@ -44,6 +44,15 @@ TEST_CASE("nats of text become bits, and bits of characters bits of bytes", "[ev
   CHECK(per_byte(per_char(3.0), 1000, 1500).unit() == LikelihoodUnit::nats_per_byte);
 }
 
+TEST_CASE("a perplexity is the number of equally likely tokens", "[evaluation][law]") {
+  const Metric eight = perplexity(per_char(std::log(8.0)), "");
+  CHECK(eight.name == "perplexity");
+  CHECK(near(eight.value, 8.0));
+  CHECK(near(*eight.standard_error, 8 * 0.5));
+  CHECK(eight.unit == "chars");
+  CHECK(eight.better == Better::lower);
+}
+
 TEST_CASE("likelihoods of different unit or treatment have no common measure", "[evaluation]") {
   const Likelihood grey = nats(-2000), bits = nats(-80, "binarized pixels"), dims = bits_per_dim(grey, 784);
   for (const Likelihood& other : {bits, dims}) {
@@ -67,6 +76,8 @@ TEST_CASE("a conversion takes the unit it converts and no other", "[evaluation]"
   CHECK_THROWS_AS(bits_per_dim(text, 784), UsageError);
   CHECK_THROWS_AS(nats_of_bits_per_dim(grey, 784), UsageError);
   CHECK_THROWS_AS(in_bits(grey), UsageError);
+  CHECK_THROWS_AS(perplexity(grey, ""), UsageError);
+  CHECK_THROWS_AS(perplexity(in_bits(text), ""), UsageError);
   CHECK_THROWS_AS(in_bits(in_bits(text)), UsageError);
   CHECK_THROWS_AS(per_byte(grey, 1, 1), UsageError);
   CHECK_THROWS_AS(per_byte(dims, 1, 1), UsageError);
