@@ -73,6 +73,10 @@ class RecurrentImpl final : public torch::nn::Module {
   LikelihoodClaim likelihood() const;
   int64_t context() const { return config_.block_size; }
 
+  /// What is to be seen inside.
+  Tensor next_token_logits(const Tensor& x) { return forward(x).squeeze(0); }  ///< (1, T) -> (T, V)
+  Tensor token_vectors() { return token_embedding_->weight.detach(); }         ///< (V, n_embd)
+
   /// Continues the prompt (B, P) int64, P at least 1, by options.tokens tokens: (B, P + tokens), or fewer when no row
   /// goes on (options.goes_on). Row i is drawn from the stream of row i when `rng` has row streams.
   ///
@@ -102,7 +106,7 @@ class RecurrentImpl final : public torch::nn::Module {
 TORCH_MODULE(Recurrent);
 
 static_assert(HasLoss<RecurrentImpl> && HasTokenLogProb<RecurrentImpl> && HasLogProb<RecurrentImpl> &&
-              HasGenerate<RecurrentImpl> && HasMonitors<RecurrentImpl>);
+              HasGenerate<RecurrentImpl> && HasMonitors<RecurrentImpl> && HasNextTokenLogits<RecurrentImpl>);
 static_assert(!HasSample<RecurrentImpl>, "a language model continues a text: it generates");
 static_assert(!HasEncode<RecurrentImpl> && !HasDecode<RecurrentImpl>, "a language model has no latent space");
 

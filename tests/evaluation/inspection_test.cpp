@@ -89,6 +89,20 @@ TEST_CASE("an inspection's page is whole and needs nothing else", "[evaluation][
   CHECK(json["head_effects"][0].size() == 2);
 }
 
+TEST_CASE("a model without attention is looked into all the same", "[evaluation][inspection]") {
+  const Looked looked("{recurrent: {cell: gru, n_layer: 1, n_embd: 8, hidden: 8, block_size: 8}}");
+  const Inspection& found = looked.inspection;
+  const Tensor tokens = torch::tensor({{0, 1, 2, 1, 0, 3}});
+  const Tensor log_p = looked.loaded.model.can.token_log_prob(tokens.slice(1, 0, 5), tokens.slice(1, 1));
+  CHECK(found.nats_per_token() == Approx(-log_p.mean().item<double>()));
+  CHECK_FALSE(found.attention.defined());
+  CHECK(found.map.tokens.size() == static_cast<size_t>(looked.loaded.spec.vocabulary));
+  const std::string page = inspection_page(found, looked.loaded);
+  CHECK(read_html(page).mistakes == std::vector<std::string>{});
+  CHECK(page.find("What each head is worth") == std::string::npos);
+  CHECK_FALSE(found.to_json().contains("head_effects"));
+}
+
 TEST_CASE("what cannot be inspected is told in one line", "[evaluation][inspection]") {
   const Looked looked;
   const auto why = [&](const std::string& text) {
