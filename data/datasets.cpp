@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "data/chat.h"
 #include "data/dataset.h"
 #include "data/debd.h"
 #include "data/images.h"
@@ -87,6 +88,8 @@ constexpr std::array kDatasets = {
     entry<ImportedConfig>("imported", kTokens, "the unknown data of weights that were trained elsewhere",
                           "`genzoo import`"),
     entry<PairsConfig>("pairs", kPairs, "your pairs of texts, source and target", "a file"),
+    entry<ConversationsConfig>("conversations", kPairs,
+                               "your conversations: of each answer what was said before, and the answer", "a file"),
     entry<AdditionConfig>("addition", kPairs, "sums of whole numbers: 12+345 -> 357, the question from its end",
                           "made by the program, after Keras' example addition_rnn"),
     entry<ReverseConfig>("reverse", kPairs, "strings of letters -> the same from their end", "made by the program"),

@@ -138,6 +138,7 @@ class Search final {
       beam.end(std::move(grown), options_.length_penalty);
       return;
     }
+    if (options_.told && wanted_.sources == 1 && options_.beams == 1) options_.told(c.token);
     beam.open.push_back(std::move(grown));
     origin_.push_back(first_row + c.hypothesis);
     last_.push_back(c.token);
@@ -150,7 +151,7 @@ class Search final {
   std::vector<int64_t> origin_, last_;  ///< of the open hypotheses of all sources
 };
 
-Tensor draw_targets(const TargetsWanted& wanted, const NextLogits& next, Rng& rng) {
+Tensor draw_targets(const TargetsWanted& wanted, const TranslateOptions& options, const NextLogits& next, Rng& rng) {
   const auto indices = at::TensorOptions(at::kLong).device(wanted.device);
   const Tensor rows = at::arange(wanted.sources, indices);
   const Tensor drawn = at::full({wanted.sources, wanted.tokens}, wanted.end, indices);
@@ -161,6 +162,7 @@ Tensor draw_targets(const TargetsWanted& wanted, const NextLogits& next, Rng& rn
     last = rng.categorical(p).to(wanted.device).masked_fill(ended, wanted.end);
     drawn.select(/*dim=*/1, t).copy_(last);
     ended = ended.logical_or(last.eq(wanted.end));
+    if (options.told && wanted.sources == 1 && !ended.item<bool>()) options.told(last.item<int64_t>());
     if (ended.all().item<bool>()) break;
   }
   return drawn;
@@ -172,7 +174,7 @@ Tensor find_targets(const TargetsWanted& wanted, const TranslateOptions& options
   check(options);
   TORCH_CHECK(wanted.tokens >= 1, "targets of ", wanted.tokens, " tokens");
   const torch::NoGradGuard no_grad;
-  return options.draw ? draw_targets(wanted, next, rng) : Search(wanted, options, next).targets();
+  return options.draw ? draw_targets(wanted, options, next, rng) : Search(wanted, options, next).targets();
 }
 
 }  // namespace genzoo

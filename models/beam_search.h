@@ -36,6 +36,7 @@ struct TargetsWanted {
 /// https://arxiv.org/abs/1409.3215, section 3.2; the penalty is Wu et al.'s (2016), https://arxiv.org/abs/1609.08144,
 /// section 7. One beam: the likeliest token, always. Ties go to the likelier prefix, then to the smaller token.
 /// options.draw: each token from its distribution, row i from the stream of row i when `rng` has row streams.
+/// options.told hears of the tokens as they come, of one source without beams.
 /// Throws UsageError if the options cannot be. options.tokens is the caller's: what it means depends on the data.
 Tensor find_targets(const TargetsWanted& wanted, const TranslateOptions& options, const NextLogits& next, Rng& rng);
 

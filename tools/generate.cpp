@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "evaluation/evaluate.h"
+#include "tools/chat.h"
 #include "tools/conversation.h"
 #include "tools/output.h"
 #include "tools/trained_model.h"
@@ -31,6 +32,7 @@ AnyModel load_draft(const Arguments& arguments, const LoadedModel& loaded) {
 
 /// Refuses options that mean nothing together.
 void check(const Arguments& arguments) {
+  check_chat_options(arguments);
   for (const char* other : {"temperature", "top-k", "top-p"}) {
     if (arguments.flag("greedy") && arguments.given(other)) {
       throw UsageError(fmt::format("generate: --greedy draws nothing, so --{} has no meaning; leave one out", other));
@@ -82,12 +84,6 @@ struct Generated {
 };
 
 Generated continuations(const Arguments& arguments, const LoadedModel& loaded, TextRequest request) {
-  refuse_translation_options(arguments, loaded);
-  if (!loaded.model.can.generate) refuse(loaded, "generates no text");
-  SpeculationCounts counts;
-  if (arguments.given("draft")) {
-    request.options.draft = {load_draft(arguments, loaded).module, arguments.integer("draft-tokens"), &counts};
-  }
   if (arguments.flag("interactive")) {
     converse(loaded, std::move(request));
     return {{}, /*shown=*/true};
@@ -95,7 +91,23 @@ Generated continuations(const Arguments& arguments, const LoadedModel& loaded, T
   // A single text is shown as it comes; of several the first could wait for the last of its batch.
   const bool streams = !arguments.flag("json") && request.prompts.size() == 1 && request.n == 1;
   if (streams) request.stream = [](size_t, std::string_view piece) { print_at_once(piece); };
-  Generated generated{generate_texts(loaded.model, loaded.spec, request, loaded.device), streams};
+  return {generate_texts(loaded.model, loaded.spec, request, loaded.device), streams};
+}
+
+/// What a model that continues texts makes, or nothing of a chat, which is shown already.
+Generated generated_by_text(const Arguments& arguments, const LoadedModel& loaded, TextRequest request) {
+  refuse_translation_options(arguments, loaded);
+  if (!loaded.model.can.generate) refuse(loaded, "generates no text");
+  SpeculationCounts counts;
+  if (arguments.given("draft")) {
+    request.options.draft = {load_draft(arguments, loaded).module, arguments.integer("draft-tokens"), &counts};
+  }
+  Generated generated{{}, /*shown=*/true};
+  if (arguments.flag("chat")) {
+    chat(arguments, loaded, request);
+  } else {
+    generated = continuations(arguments, loaded, std::move(request));
+  }
   if (counts.passes > 0) {
     fmt::print(stderr, "the draft proposed {} tokens, {} were accepted; {} passes of the model gave {}\n",
                counts.proposed, counts.accepted, counts.passes, counts.passes + counts.accepted);
@@ -109,9 +121,14 @@ ExitCode run(const Arguments& arguments) {
   const TextRequest request = request_of(arguments);
   Generated generated;
   if (loaded.model.can.translate) {
-    generated.texts = translations(arguments, loaded);
+    if (arguments.flag("chat")) {
+      chat(arguments, loaded, request);
+    } else {
+      generated.texts = translations(arguments, loaded);
+    }
   } else if (loaded.model.can.fill) {
-    for (const char* other : {"interactive", "draft", "stop", "tokens", "repetition-penalty", "weight-type", "batch"}) {
+    for (const char* other :
+         {"interactive", "chat", "draft", "stop", "tokens", "repetition-penalty", "weight-type", "batch"}) {
       if (!arguments.given(other)) continue;
       throw UsageError(
           fmt::format("generate: --{} is for models that continue a text; {} fills it in where --prompt says "
@@ -120,7 +137,7 @@ ExitCode run(const Arguments& arguments) {
     }
     generated.texts = fill_texts(loaded.model, loaded.spec, request, loaded.device);
   } else {
-    generated = continuations(arguments, loaded, request);
+    generated = generated_by_text(arguments, loaded, request);
   }
   if (arguments.flag("json")) {
     print_json(generated.texts);
@@ -147,7 +164,7 @@ Verb generate_verb() {
           "fills in text does so where the prompt says [MASK]. A model of pairs makes of the source --prompt the "
           "likeliest\n"
           "target, token by token or with --beams, unless --n asks for draws.",
-          with_run_options(with_translation_options({
+          with_run_options(with_chat_options(with_translation_options({
               {"prompt", Takes::any_times, "TEXT",
                "what the text begins with; without: the beginning of a line. May be given several times"},
               {"tokens", Takes::integer, "N", "how many to add", "256", false, positive},
@@ -170,7 +187,7 @@ Verb generate_verb() {
                "texts continued together: faster, and rounded otherwise, so that rarely a draw differs", "1", false,
                positive},
               {"interactive", Takes::nothing, "", "continues each line of standard input as it is typed"},
-          })),
+          }))),
           run};
 }
 

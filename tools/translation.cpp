@@ -28,7 +28,7 @@ std::vector<Option> with_translation_options(std::vector<Option> own) {
   return own;
 }
 
-std::vector<std::string> translations(const Arguments& arguments, const LoadedModel& loaded) {
+TranslateOptions translate_options(const Arguments& arguments, const LoadedModel& loaded) {
   for (const char* other : {"temperature", "top-k", "top-p", "repetition-penalty", "stop", "batch", "weight-type",
                             "draft", "draft-tokens"}) {
     if (!arguments.given(other)) continue;
@@ -36,11 +36,6 @@ std::vector<std::string> translations(const Arguments& arguments, const LoadedMo
         fmt::format("generate: --{} is for models that continue a text; {} makes a target of a source, by "
                     "--greedy, --beams N or --n N draws",
                     other, loaded.model.family));
-  }
-  const std::vector<std::string> prompts = arguments.all("prompt");
-  if (!arguments.flag("interactive") && (prompts.empty() || std::ranges::count(prompts, "") > 0)) {
-    throw UsageError(fmt::format(
-        "generate: {} makes a target text of a source, and there is none; give --prompt SOURCE", loaded.model.family));
   }
   if (arguments.flag("greedy") && (arguments.given("n") || arguments.given("beams"))) {
     throw UsageError(
@@ -56,6 +51,16 @@ std::vector<std::string> translations(const Arguments& arguments, const LoadedMo
   options.beams = arguments.integer("beams");
   options.length_penalty = arguments.number("length-penalty");
   options.draw = arguments.given("n");
+  return options;
+}
+
+std::vector<std::string> translations(const Arguments& arguments, const LoadedModel& loaded) {
+  const TranslateOptions options = translate_options(arguments, loaded);
+  const std::vector<std::string> prompts = arguments.all("prompt");
+  if (!arguments.flag("interactive") && (prompts.empty() || std::ranges::count(prompts, "") > 0)) {
+    throw UsageError(fmt::format(
+        "generate: {} makes a target text of a source, and there is none; give --prompt SOURCE", loaded.model.family));
+  }
   const auto of = [&](const std::string& source) {
     return translate_text(loaded.model, loaded.spec, source, arguments.integer("n"), options,
                           static_cast<uint64_t>(arguments.integer("seed")), loaded.device);

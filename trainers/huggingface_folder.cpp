@@ -15,10 +15,12 @@
 #include "core/json.h"
 #include "core/safetensors.h"
 #include "core/version.h"
+#include "data/chat.h"
 #include "data/imported.h"
 #include "data/tokenizers/tokenizer.h"
 #include "models/registry.h"
 #include "trainers/named_state.h"
+#include "trainers/text_generation.h"
 #include "trainers/train_experiment.h"
 
 namespace genzoo {
@@ -29,6 +31,8 @@ namespace fs = std::filesystem;
 constexpr const char* kConfig = "config.json";
 constexpr const char* kWeights = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr const char* kTokenizerConfig = "tokenizer_config.json";
+constexpr const char* kTemplate = "chat_template.jinja";
 
 /// Runs `read`, and names the file in what it throws.
 template <class F>
@@ -164,6 +168,24 @@ std::string experiment_name(const fs::path& folder) {
   return name.empty() || !is_utf8(name) ? "imported" : name;
 }
 
+/// The template of tokenizer_config.json, or of a file of its own; "": there is none.
+std::string chat_template_of(const fs::path& folder) {
+  if (fs::exists(folder / kTemplate)) return read_file(folder / kTemplate);
+  if (!fs::exists(folder / kTokenizerConfig)) return "";
+  const Json config = parse_json(read_file(folder / kTokenizerConfig), (folder / kTokenizerConfig).string());
+  if (!config.is_object() || !config.contains("chat_template")) return "";
+  const Json& given = config["chat_template"];
+  if (given.is_string()) return given.get<std::string>();
+  if (!given.is_array()) return "";
+  for (const Json& named : given) {  // several, by name
+    if (named.is_object() && named.value("name", "") == "default" && named.contains("template") &&
+        named["template"].is_string()) {
+      return named["template"].get<std::string>();
+    }
+  }
+  return "";
+}
+
 /// tokenizer_config.json: which class reads the tokenizer, and which of its tokens are for what.
 Json special_tokens(const DataSpec& spec) {
   Json json{{"tokenizer_class", "PreTrainedTokenizerFast"}};
@@ -174,6 +196,7 @@ Json special_tokens(const DataSpec& spec) {
   for (const auto& [key, written] : {std::pair{"mask_token", "[MASK]"}, std::pair{"pad_token", "[PAD]"}}) {
     if (tokenizer->find(written)) json[key] = written;
   }
+  if (!spec.chat.empty()) json["chat_template"] = ChatTemplate::from_json(spec.chat).to_jinja();
   return json;
 }
 
@@ -231,6 +254,7 @@ LoadedModel load_huggingface(const fs::path& folder) {
   spec.token_unit = "token";
   spec.tokenizer = found.tokenizer;
   spec.end_token = found.end_token;
+  if (const auto frames = recognize_chat_template(chat_template_of(folder))) spec.chat = frames->to_json();
   naming(folder, [&] {
     loaded.config.model = choice_of(found.model.config);
     require_room_for(loaded.config.model, found.model.tensors);
@@ -284,17 +308,19 @@ void export_huggingface(const LoadedModel& loaded, const fs::path& folder) {
   const std::string tokenizer = huggingface_tokenizer(loaded.spec.tokenizer);
   HuggingFaceModel model = family.huggingface->theirs(loaded.config.model.settings, module_state(*loaded.model.module));
   const Json end = loaded.spec.end_token >= 0 ? Json(loaded.spec.end_token) : Json();
-  model.config.update({{"bos_token_id", end}, {"eos_token_id", end}});
+  // Where nothing is put before texts, they begin behind the end of another: Radford et al. (2019).
+  const auto before = tokens_before_text(*tokenizer_from_json(loaded.spec.tokenizer));
+  model.config.update({{"bos_token_id", before.empty() ? end : Json(before.front())}, {"eos_token_id", end}});
   const Json tokenizer_config = special_tokens(loaded.spec);
   fs::create_directories(folder);
   try {
     write_safetensors(folder / kWeights, model.tensors, {{"format", "pt"}});
     write_file_whole(folder / "tokenizer.json", tokenizer);
-    write_file_whole(folder / "tokenizer_config.json", tokenizer_config.dump(2) + "\n");
+    write_file_whole(folder / kTokenizerConfig, tokenizer_config.dump(2) + "\n");
     write_file_whole(folder / kConfig, model.config.dump(2) + "\n");
   } catch (...) {  // so that the same command can be given again
     std::error_code ignored;
-    for (const char* file : {kWeights, "tokenizer.json", "tokenizer_config.json"}) fs::remove(folder / file, ignored);
+    for (const char* file : {kWeights, "tokenizer.json", kTokenizerConfig}) fs::remove(folder / file, ignored);
     throw;
   }
 }

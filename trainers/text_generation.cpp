@@ -8,88 +8,10 @@
 #include <optional>
 
 #include "core/error.h"
-#include "data/tokenizers/tokenizer.h"
+#include "trainers/growing_text.h"
 
 namespace genzoo {
 namespace {
-
-/// Bytes at a text's end that may be the beginning of a character.
-size_t begun_character(std::string_view text) {
-  const auto byte = [&](size_t back) { return static_cast<unsigned char>(text[text.size() - back]); };
-  for (size_t back = 1; back <= std::min<size_t>(3, text.size()); ++back) {
-    if ((byte(back) & 0xc0) == 0x80) continue;  // in the middle of one
-    const size_t length = byte(back) >= 0xf0 ? 4 : byte(back) >= 0xe0 ? 3 : byte(back) >= 0xc0 ? 2 : 1;
-    return length > back ? back : 0;
-  }
-  return 0;
-}
-
-/// Bytes at a text's end that may be the beginning of a stop.
-size_t begun_stop(std::string_view text, const std::vector<std::string>& stops) {
-  size_t longest = 0;
-  for (const std::string& stop : stops) {
-    for (size_t n = std::min(stop.size() - 1, text.size()); n > longest; --n) {
-      if (text.ends_with(std::string_view(stop).substr(0, n))) longest = n;
-    }
-  }
-  return longest;
-}
-
-/// One text while it grows.
-class GrowingText final {
- public:
-  GrowingText(const TextRequest& request, const Tokenizer& tokenizer, int64_t end_token, size_t number)
-      : request_(request), tokenizer_(tokenizer), end_token_(end_token), number_(number) {}
-
-  void begin(const std::vector<int64_t>& prompt, bool shown) {
-    tokens_ = prompt;
-    text_ = decoded();
-    begins_ = text_.size();
-    told_ = shown ? 0 : begins_;
-    hidden_ = told_;
-    tell(text_.size());
-  }
-
-  /// Whether the text goes on after this token.
-  bool add(int64_t token) {
-    if (token == end_token_) return false;
-    tokens_.push_back(token);
-    text_ = decoded();
-    size_t stop = text_.npos;
-    for (const std::string& s : request_.stops) stop = std::min(stop, text_.find(s, begins_));
-    if (stop != text_.npos) {
-      text_.resize(stop);
-      return false;
-    }
-    tell(text_.size() -
-         std::max(begun_character(text_), begun_stop(std::string_view(text_).substr(begins_), request_.stops)));
-    return true;
-  }
-
-  std::string finish() {
-    tell(text_.size());
-    return text_.substr(std::min(hidden_, text_.size()));
-  }
-
- private:
-  std::string decoded() const { return tokenizer_.decode(torch::tensor(at::ArrayRef<int64_t>(tokens_), at::kLong)); }
-
-  void tell(size_t end) {
-    if (end <= told_) return;
-    if (request_.stream) request_.stream(number_, std::string_view(text_).substr(told_, end - told_));
-    told_ = end;
-  }
-
-  const TextRequest& request_;
-  const Tokenizer& tokenizer_;
-  int64_t end_token_;
-  size_t number_;
-  std::vector<int64_t> tokens_;
-  std::string text_;
-  size_t begins_ = 0;  ///< behind the prompt
-  size_t hidden_ = 0;  ///< bytes that are not shown: those of a prompt that nobody gave
-  size_t told_ = 0;
-};
 
 /// The token a text without a prompt begins with: a line's beginning is what follows a newline.
 std::string default_prompt(const Tokenizer& tokenizer) {
@@ -106,16 +28,6 @@ std::string default_prompt(const Tokenizer& tokenizer) {
     if (has_tokens(text)) return text;
   }
   throw RunError("samples: the tokenizer makes no token of any text");
-}
-
-/// What the tokenizer's makers put before a text: of LLaMA its beginning token.
-std::vector<int64_t> beginning_of(const Tokenizer& tokenizer) {
-  const Tensor some = tokenizer.encode(default_prompt(tokenizer)), whole = tokenizer.whole(some).tokens;
-  for (int64_t first = 0; first + some.numel() <= whole.numel(); ++first) {
-    if (!whole.narrow(/*dim=*/0, first, some.numel()).equal(some)) continue;
-    return {whole.const_data_ptr<int64_t>(), whole.const_data_ptr<int64_t>() + first};
-  }
-  return {};
 }
 
 /// A prompt's tokens. Without a prompt what stands before every text, or, where nothing does, a line's beginning.
@@ -176,6 +88,15 @@ Tensor masked_tokens(std::string_view prompt, const Tokenizer& tokenizer, int64_
 
 }  // namespace
 
+std::vector<int64_t> tokens_before_text(const Tokenizer& tokenizer) {
+  const Tensor some = tokenizer.encode(default_prompt(tokenizer)), whole = tokenizer.whole(some).tokens;
+  for (int64_t first = 0; first + some.numel() <= whole.numel(); ++first) {
+    if (!whole.narrow(/*dim=*/0, first, some.numel()).equal(some)) continue;
+    return {whole.const_data_ptr<int64_t>(), whole.const_data_ptr<int64_t>() + first};
+  }
+  return {};
+}
+
 std::vector<std::string> generate_texts(const AnyModel& model, const DataSpec& spec, const TextRequest& request,
                                         torch::Device device) {
   if (!model.can.generate) throw UsageError(fmt::format("{} generates no text", model.family));
@@ -184,7 +105,7 @@ std::vector<std::string> generate_texts(const AnyModel& model, const DataSpec& s
   }
   const EvalMode eval(*model.module);
   const auto tokenizer = tokenizer_from_json(spec.tokenizer);
-  const std::vector<int64_t> beginning = beginning_of(*tokenizer);  // seen by the model and not shown
+  const std::vector<int64_t> beginning = tokens_before_text(*tokenizer);  // seen by the model and not shown
   const auto total = request.prompts.size() * static_cast<size_t>(request.n);
   std::vector<std::string> finished;
   while (finished.size() < total) {
@@ -194,8 +115,11 @@ std::vector<std::string> generate_texts(const AnyModel& model, const DataSpec& s
     for (size_t i = first; i < first + count; ++i) {
       const std::string& prompt = request.prompts[i / static_cast<size_t>(request.n)];
       const std::vector<int64_t> own = tokens_of(prompt, *tokenizer, !beginning.empty());
-      texts.emplace_back(request, *tokenizer, spec.end_token, i);
-      texts.back().begin(own, /*shown=*/!prompt.empty());
+      const auto tell = [&request, i](std::string_view piece) {
+        if (request.stream) request.stream(i, piece);
+      };
+      texts.emplace_back(*tokenizer, spec.end_token, request.stops, tell);
+      texts.back().begin(own, /*shown=*/request.shows_prompts && !prompt.empty());
       prompts.push_back(beginning);
       prompts.back().insert(prompts.back().end(), own.begin(), own.end());
     }

@@ -9,6 +9,7 @@
 
 #include "core/random.h"
 #include "data/dataset.h"
+#include "data/tokenizers/tokenizer.h"
 #include "models/model.h"
 
 namespace genzoo {
@@ -20,6 +21,7 @@ struct TextRequest {
   int64_t batch = 1;  ///< texts continued together: faster, and rounded otherwise, so that rarely a draw differs
   GenerateOptions options = {};
   std::vector<std::string> stops = {};  ///< a text ends before the first of them that is generated
+  bool shows_prompts = true;            ///< prompts are part of what is told and returned
   /// Told of what is added to text number `text` as it comes, its prompt first; not of what may yet turn out to be part
   /// of a stop, nor of a piece of a character. What it is told is in all the text that is returned.
   std::function<void(size_t text, std::string_view piece)> stream = {};
@@ -28,11 +30,14 @@ struct TextRequest {
   Purpose purpose = Purpose::sample;
 };
 
-/// The texts, those of the first prompt first, prompts included. Text i is drawn from the stream (seed, first + i):
+/// The texts, those of the first prompt first. Text i is drawn from the stream (seed, first + i):
 /// with a batch of 1 it depends on nothing else. A text also ends where the model draws the end token of its data,
 /// which is not shown. Throws UsageError when the model generates no text, for an empty stop, and as the model does.
 std::vector<std::string> generate_texts(const AnyModel& model, const DataSpec& spec, const TextRequest& request,
                                         torch::Device device);
+
+/// What the tokenizer's makers put before a text: of LLaMA its beginning token. Of most nothing.
+std::vector<int64_t> tokens_before_text(const Tokenizer& tokenizer);
 
 /// What stands in a prompt where a model is to fill in a token.
 inline constexpr const char* kMask = "[MASK]";

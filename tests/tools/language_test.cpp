@@ -75,6 +75,40 @@ TEST_CASE("each line that is typed is continued", "[tools]") {
              Contains("answers each line that is typed"));
 }
 
+TEST_CASE("a conversation is held line by line", "[tools][chat]") {
+  const TempDir folder;
+  std::string talk;
+  for (int i = 0; i < 5; ++i) {
+    talk += R"({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]})"
+            "\n";
+  }
+  write_text(folder / "talk.jsonl", talk);
+  write_text(folder / "c.yaml", "experiment: c\ndata: {conversations: {file: " + (folder / "talk.jsonl").string() +
+                                    ", template: chatml, validation: 0.2}}\nmodel: {transformer: {n_layer: 1, n_head: "
+                                    "1, n_embd: 8, block_size: 80}}\ntrain: {steps: 1, batch_size: 2}\n");
+  const std::string run = (folder / "run").string();
+  REQUIRE(genzoo({"train", (folder / "c.yaml").string(), "--run", run}).code == 0);
+  write_text(folder / "lines", "ab\n\nba\n");
+  const Surroundings typed{.standard_input = (folder / "lines").string()};
+  const Ended held = genzoo({"generate", run, "--chat"}, typed);
+  INFO(held.err);
+  CHECK(held.code == 0);
+  CHECK(std::ranges::count(held.out, '\n') == 2);
+  CHECK(genzoo({"generate", run, "--chat", "--beams", "2"}, typed).code == 0);
+  // A model of text needs to be told how.
+  const std::string text = imported(folder, "llama");
+  CHECK_THAT(usage_error_of({"generate", text, "--chat"}),
+             Contains("has no chat template") && Contains("--chat-template plain|chatml"));
+  const Ended continued =
+      genzoo({"generate", text, "--chat", "--chat-template", "plain", "--system", "Be brief.", "--tokens", "3"}, typed);
+  INFO(continued.err);
+  CHECK(continued.code == 0);
+  CHECK(std::ranges::count(continued.out, '\n') >= 2);
+  CHECK_THAT(usage_error_of({"generate", run, "--chat", "--prompt", "a"}), Contains("--prompt has no meaning"));
+  CHECK_THAT(usage_error_of({"generate", run, "--system", "a"}), Contains("give --chat"));
+  CHECK_THAT(usage_error_of({"generate", tiny_run("vae").string(), "--chat"}), Contains("generates no text"));
+}
+
 TEST_CASE("what is masked is filled in", "[tools]") {
   const TempDir folder;
   const std::string run = imported(folder, "bert");
