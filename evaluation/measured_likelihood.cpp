@@ -80,7 +80,8 @@ std::vector<Metric> text_metrics(const LoadedModel& loaded, const Dataset& datas
   const Likelihood nats = text_likelihood(loaded, dataset, split, limit, bytes);
   const std::string detail = fmt::format("-log p of a {} given those before it, non-overlapping windows of {}",
                                          loaded.spec.token_unit, loaded.model.can.context);
-  std::vector<Metric> metrics{nats.metric(detail), in_bits(nats).metric(detail), perplexity(nats, "e to " + detail)};
+  std::vector<Metric> metrics{nats.metric(detail), in_bits(nats).metric(detail),
+                              perplexity(nats, fmt::format("e to the nats per {}", loaded.spec.token_unit))};
   if (loaded.spec.token_unit != "byte") {
     metrics.push_back(in_bits(per_byte(nats, nats.n(), bytes)).metric(detail + ", per byte they spell"));
   }

@@ -85,7 +85,8 @@ std::vector<Metric> pair_likelihood_metrics(const LoadedModel& loaded, const Dat
                         costs.nats.standard_error(), costs.nats.tokens());
   const std::string detail =
       fmt::format("-log p of a {} of the target, its end counted as one, given the source and those before it", unit);
-  std::vector<Metric> metrics{nats.metric(detail), in_bits(nats).metric(detail), perplexity(nats, "e to " + detail)};
+  std::vector<Metric> metrics{nats.metric(detail), in_bits(nats).metric(detail),
+                              perplexity(nats, fmt::format("e to the nats per {}", unit))};
   if (costs.bytes > 0) {
     const Likelihood bits = in_bits(per_byte(nats, nats.n(), costs.bytes));
     const Likelihood of_targets(bits.value(), bits.unit(), bits.kind(), "target texts in bytes", bits.standard_error(),

@@ -1,6 +1,7 @@
 // A decoder-only transformer as a model of p(target | source): one text, the source, its end, and then the target, of
-// which alone it learns. So are language models taught to answer: Radford et al. (2018); Ouyang et al. (2022),
-// https://arxiv.org/abs/2203.02155.
+// which alone it learns. A conversation's template tells already where an answer begins, so no end stands before it,
+// and the text is what any other program makes of such a template. So are language models taught to answer: Radford et
+// al. (2018); Ouyang et al. (2022), https://arxiv.org/abs/2203.02155.
 //
 // Sources are of unequal length; all are moved to the right, so that their targets begin at the same place, and what
 // stands before them is not seen.
@@ -21,10 +22,16 @@
 
 namespace genzoo {
 
+Aligned TransformerImpl::source_of(const Tensor& x) const {
+  Aligned source = align_ends(x, end_token_);
+  if (of_chats_) source.tokens = source.tokens.slice(/*dim=*/1, 0, -1);
+  return source;
+}
+
 Tensor TransformerImpl::pair_hidden(const Tensor& x, const Tensor& y, const Dropout& dropout) {
-  const int64_t S = x.size(1), T = y.size(1);
+  const Aligned source = source_of(x);
+  const int64_t S = source.tokens.size(1), T = y.size(1);
   require_context(S + T - 1);
-  const Aligned source = align_ends(x, end_token_);
   const Tensor text = at::cat({source.tokens, y.narrow(/*dim=*/1, 0, T - 1)}, /*dim=*/1);
   const PositionTable positions = position_table(S + T - 1).slice(0, S + T - 1, source.begins);
   return hidden(text, positions, dropout).narrow(/*dim=*/1, S - 1, T);  // (B, T, C)
@@ -42,10 +49,10 @@ Tensor TransformerImpl::pair_logits(const Tensor& x, const Tensor& y) {
 }
 
 Tensor TransformerImpl::translate(const Tensor& x, const TranslateOptions& options, Rng& rng) {
-  const int64_t S = x.size(1), tokens = options.tokens > 0 ? options.tokens : longest_target_;
-  require_context(S + tokens - 1);
   const torch::NoGradGuard no_grad;
-  const Aligned source = align_ends(x, end_token_);
+  const Aligned source = source_of(x);
+  const int64_t S = source.tokens.size(1), tokens = options.tokens > 0 ? options.tokens : longest_target_;
+  require_context(S + tokens - 1);
   const PositionTable positions = position_table(S + tokens - 1);
   std::vector<LayerCache> caches = blocks_.make_caches(x.size(0), S + tokens - 1);
   Tensor begins = source.begins;

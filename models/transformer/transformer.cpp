@@ -54,6 +54,7 @@ TransformerImpl::TransformerImpl(const TransformerConfig& config, const DataSpec
       vocabulary_(require_vocabulary(data)),
       rows_(require_rows(config, data)),
       end_token_(data.end_token),
+      of_chats_(!data.chat.empty()),
       longest_target_(require_fit(config, data)),
       token_embedding_(register_module("token_embedding", Embedding(rows_, config.n_embd, kGPT2InitStd, init))),
       position_embedding_(

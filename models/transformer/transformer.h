@@ -30,6 +30,7 @@
 #include "models/huggingface.h"
 #include "models/layers.h"
 #include "models/model.h"
+#include "models/transformer/alignment.h"
 #include "models/transformer/block.h"
 #include "models/transformer/positions.h"
 
@@ -78,8 +79,8 @@ class TransformerImpl final : public torch::nn::Module {
   /// Mean of -log p(y_t | x_1 ... x_t) over batch and positions, nats per token. batch.y: the next tokens (B, T).
   Loss loss(const Batch& batch, Rng& rng, int64_t step);
 
-  /// Of pairs: the source, its end, and the target as one text, which must fit into the context, else UsageError. The
-  /// loss is of the target's tokens alone, up to and with its end. (models/transformer/pairs.cpp)
+  /// Of pairs: the source, its end (not of conversations), and the target as one text, which must fit into the context,
+  /// else UsageError. The loss is of the target's tokens alone, up to and with its end. (models/transformer/pairs.cpp)
   Tensor pair_logits(const Tensor& x, const Tensor& y);
   Tensor translate(const Tensor& x, const TranslateOptions& options, Rng& rng);
 
@@ -133,6 +134,7 @@ class TransformerImpl final : public torch::nn::Module {
   class Window;  // models/transformer/window.h
 
   PositionTable position_table(int64_t count) const;
+  Aligned source_of(const Tensor& x) const;                                      ///< what stands before the targets
   Tensor pair_hidden(const Tensor& x, const Tensor& y, const Dropout& dropout);  ///< (B, T, C), of what expects y
   Loss pair_loss(const Batch& batch, const Dropout& dropout);
   Tensor document_ends(const Tensor& x, const Dropout& dropout);  ///< (B, C)
@@ -157,6 +159,7 @@ class TransformerImpl final : public torch::nn::Module {
   int64_t vocabulary_;      ///< tokens of the data
   int64_t rows_;            ///< V, of the embedding: vocabulary_ or more
   int64_t end_token_;       ///< of pairs and documents
+  bool of_chats_;           ///< pairs are of conversations: no end stands between source and target
   int64_t longest_target_;  ///< of pairs: tokens, its end included; 0: the data are one text
   Embedding token_embedding_;
   Embedding position_embedding_;  ///< learned positions only

@@ -45,6 +45,21 @@ TEST_CASE("a source's padding changes nothing of what a transformer expects", "[
   }
 }
 
+TEST_CASE("an answer stands behind its conversation as the template writes it", "[models][transformer][pairs][chat]") {
+  DataSpec spec = pairs_spec();
+  spec.chat = "{}";  // whatever it is
+  Transformer model = sharp_model(small_transformer(), spec);
+  const torch::NoGradGuard no_grad;
+  const Tensor x = torch::tensor({{1, 2, kEnd, kEnd}, {3, 1, 2, kEnd}}),
+               y = torch::tensor({{3, 0, kEnd}, {0, kEnd, kEnd}});
+  const Tensor logits = model->pair_logits(x, y);
+  const Tensor text = torch::tensor({{1, 2, 3, 0}});
+  CHECK_THAT(logits.narrow(0, 0, 1), IsClose(model->forward(text).slice(1, 1), 1e-10));
+  Rng rng = draws();
+  const Tensor greedy = model->translate(x.narrow(0, 1, 1), {.tokens = 2}, rng);
+  CHECK(greedy[0][0].item<int64_t>() == model->forward(torch::tensor({{3, 1, 2}}))[0][2].argmax().item<int64_t>());
+}
+
 TEST_CASE("a transformer's probabilities of all targets sum to one", "[models][transformer][pairs]") {
   Transformer model = sharp_model(small_transformer(), pairs_spec());
   const torch::NoGradGuard no_grad;
