@@ -1,5 +1,6 @@
 #include "models/layers.h"
 
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/utils.h>
 
 #include <cmath>
@@ -65,7 +66,10 @@ void LinearImpl::adapt(int64_t rank, double scale, Rng& init) {
 }
 
 Tensor LinearImpl::adapted_weight() const {
-  return lora_a.defined() ? at::addmm(weight, lora_b, lora_a, /*beta=*/1, lora_scale_) : weight;
+  if (!lora_a.defined()) return weight;
+  // A weight like any other, of the parameters' type; autocast would round the update away before the products do.
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+  return at::addmm(weight, lora_b, lora_a, /*beta=*/1, lora_scale_);
 }
 
 Tensor Leaky::applied_in_place(const Tensor& z) const {

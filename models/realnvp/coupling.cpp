@@ -43,7 +43,7 @@ Tensor CouplingMLPImpl::forward(const Tensor& x) {
 
 std::vector<LinearParameters> CouplingMLPImpl::parameters_in_order() const {
   std::vector<LinearParameters> parameters;
-  for (const Linear& layer : layers_) parameters.push_back({layer->weight, layer->bias});
+  for (const Linear& layer : layers_) parameters.push_back({layer->adapted_weight(), layer->bias});
   return parameters;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "models/registry.h"
+#include "tests/models/kinds_of_data.h"
 #include "tests/models/small_settings.h"
 #include "tests/support.h"
 
@@ -41,44 +42,11 @@ class WaitWatch final {
   at::CallbackHandle handle_;
 };
 
-std::vector<DataSpec> kinds_of_data() {
-  DataSpec images;
-  images.dataset = "images";
-  images.kind = DataKind::images;
-  images.shape = {1, 8, 8};
-  images.levels = 256;
-  images.classes = 3;
-  DataSpec vectors;
-  vectors.dataset = "vectors";
-  vectors.shape = {2};
-  DataSpec tokens;
-  tokens.dataset = "tokens";
-  tokens.kind = DataKind::tokens;
-  tokens.vocabulary = 11;
-  tokens.token_unit = "char";
-  DataSpec pairs = tokens;
-  pairs.dataset = "pairs";
-  pairs.kind = DataKind::pairs;
-  pairs.shape = {6, 5};
-  pairs.end_token = 10;
-  return {images, vectors, tokens, pairs};
-}
-
-Batch batch_for(const DataSpec& data, const AnyModel& model) {
-  constexpr int64_t kRows = 4;
-  Rng rng = Rng::for_batch(11, Purpose::synthetic_data, 0);
-  if (data.kind == DataKind::tokens) {
-    const Tensor text = rng.integers(data.vocabulary, {kRows, model.can.context + 1});
-    return {text.slice(1, 0, model.can.context), text.slice(1, 1)};
-  }
-  if (data.kind == DataKind::pairs) {
-    const Tensor x = rng.integers(data.vocabulary, {kRows, data.shape[0]});
-    return {x, rng.integers(data.vocabulary, {kRows, data.shape[1]})};
-  }
-  std::vector<int64_t> size = data.shape;
-  size.insert(size.begin(), kRows);
-  if (data.kind == DataKind::vectors) return {rng.normal(size).to(torch::kDouble), {}};
-  return {rng.integers(data.levels, size).to(torch::kByte), rng.integers(data.classes, {kRows})};
+/// Vectors in the type of the model's parameters.
+Batch double_batch_for(const DataSpec& data, const AnyModel& model) {
+  Batch batch = batch_for(data, model, /*index=*/0, /*rows=*/4);
+  if (data.kind == DataKind::vectors) batch.x = batch.x.to(torch::kDouble);
+  return batch;
 }
 
 void learn(AnyModel& model, const Batch& batch) {
@@ -116,7 +84,7 @@ TEST_CASE("no loss waits for a device", "[models][waits]") {
           counts |= static_cast<bool>(model->can.fit);
           if (counts) continue;  // it has no loss
           model->module->to(torch::kDouble);
-          const Batch batch = batch_for(data, *model);
+          const Batch batch = double_batch_for(data, *model);
           const WaitWatch watch;
           learn(*model, batch);
           INFO(description << " of " << data.dataset);
