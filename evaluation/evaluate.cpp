@@ -17,6 +17,7 @@
 #include "evaluation/monitors.h"
 #include "trainers/samples.h"
 #include "trainers/step.h"
+#include "trainers/train_experiment.h"
 
 namespace genzoo {
 namespace {
@@ -182,7 +183,8 @@ Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const Eva
 }
 
 Dataset dataset_of(const LoadedModel& loaded, const DataPlaces& places) {
-  return open_dataset(loaded.config.data, places);
+  return open_dataset(loaded.run.empty() ? loaded.config.data : data_of_run(loaded.config, RunFolder(loaded.run)),
+                      places);
 }
 
 void refuse(const LoadedModel& loaded, const std::string& what, const std::string& why) {

@@ -191,7 +191,8 @@ void inherit_settings(ConfigSource& source) {
   }
   for (const std::string& dataset : keys_below(source, "data")) {
     const std::string tokens = fmt::format("data.{}.tokens", dataset);
-    if (parent.data != DataKind::tokens || !has_tokens(dataset) || gives_key(source, tokens)) continue;
+    const bool of_text = parent.data != DataKind::images && parent.data != DataKind::vectors;
+    if (!of_text || !has_tokens(dataset) || gives_key(source, tokens)) continue;
     source.set(fmt::format("{}.tokenizer.path={}", tokens, tokenizer_of(path)));
   }
 }

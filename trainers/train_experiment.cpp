@@ -185,6 +185,18 @@ RunFolder run_folder_of(const ExperimentConfig& config, const TrainRequest& requ
   return RunFolder(request.run.empty() ? fs::path("runs") / config.experiment : request.run);
 }
 
+Choice data_of_run(const ExperimentConfig& config, const RunFolder& run) {
+  const std::string key = fmt::format("data.{}.tokens.tokenizer.path", config.data.name);
+  ExperimentConfig own = config;
+  for (const auto& [name, value] : flatten_config([&](Fields& f) { own.fields(f); })) {
+    if (name != key || fs::exists(value) || !fs::exists(run.tokenizer())) continue;
+    ConfigSource source = ConfigSource::from_text(write_config(config), run.config().string());
+    source.set(fmt::format("{}={}", key, run.tokenizer().string()));
+    return read_config<ExperimentConfig>(source).data;
+  }
+  return config.data;
+}
+
 void require_free(const RunFolder& run, const TrainRequest& request) {
   if (request.resume) return;
   if (run.has_run()) {
@@ -225,7 +237,7 @@ TrainOutcome train_experiment(ExperimentConfig config, const TrainRequest& reque
     if (!record.says("finished")) record.end("finished", saved.back());
     return {ExitCode::done, saved.back(), "finished already", {}, 0.0};
   }
-  const Dataset dataset = open_dataset(config.data, request.places);
+  const Dataset dataset = open_dataset(resuming ? data_of_run(config, run) : config.data, request.places);
   Trainer trainer(config, dataset, run);
   if (!resuming || saved.empty()) start_from_parent(trainer, config, dataset.spec);
   if (resuming && saved.empty()) trainer.restart();

@@ -28,6 +28,9 @@ struct TrainRequest {
 /// Where a request's run lies: its own folder, or runs/<experiment>.
 RunFolder run_folder_of(const ExperimentConfig& config, const TrainRequest& request);
 
+/// The data of a run's config. Where the tokenizer that they name is gone, the run's own copy of it stands in.
+Choice data_of_run(const ExperimentConfig& config, const RunFolder& run);
+
 /// Throws UsageError when the folder holds a run already and the request is not to go on with it.
 void require_free(const RunFolder& run, const TrainRequest& request);
 

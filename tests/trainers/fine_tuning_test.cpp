@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/config_keys.h"
+#include "data/tokenizers/tokenizer.h"
 #include "models/layers.h"
 #include "tests/support.h"
 #include "tests/trainers/tiny_experiment.h"
@@ -78,6 +79,46 @@ TEST_CASE("a child that was stopped ends in the same checkpoint, its parent gone
     CHECK(tiny::same_bytes(find_checkpoint(folder / "whole", Which::newest),
                            find_checkpoint(folder / "stopped", Which::newest)));
   }
+}
+
+TEST_CASE("a run goes on, and is evaluated, when the tokenizer it began with is gone", "[trainers][finetuning]") {
+  const TempDir folder;
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "to be or not to be ";
+  write_file_whole(folder / "a.txt", text);
+  write_file_whole(folder / "tokenizer.json", Tokenizer::characters_of(text)->to_json());
+  const auto config = [&](int64_t steps) {
+    return tiny::experiment(kModel,
+                            "{text: {file: " + (folder / "a.txt").string() +
+                                ", tokens: {tokenizer: {path: " + (folder / "tokenizer.json").string() + "}}}}",
+                            {"train.steps=" + std::to_string(steps)});
+  };
+  tiny::train(config(4), folder / "whole");
+  tiny::train(config(2), folder / "stopped");
+  fs::remove(folder / "tokenizer.json");
+  tiny::train(config(4), folder / "stopped", /*resume=*/true);
+  CHECK(tiny::same_bytes(find_checkpoint(folder / "whole", Which::newest),
+                         find_checkpoint(folder / "stopped", Which::newest)));
+  const LoadedModel loaded = load_model(folder / "stopped", Which::newest, Weights::raw, "cpu");
+  CHECK(open_dataset(data_of_run(loaded.config, RunFolder(folder / "stopped")), DataPlaces{}).spec == loaded.spec);
+  CHECK_THROWS_AS(tiny::train(config(4), folder / "new"), Error);  // one that begins has no copy
+}
+
+TEST_CASE("pairs are taught to a parent of pairs by its own tokens", "[trainers][finetuning]") {
+  const TempDir folder;
+  write_file_whole(folder / "a.tsv", "abc\tcba\nxyz\tzyx\nab\tba\nyz\tzy\n");
+  write_file_whole(folder / "b.tsv", "aa\taa\nbb\tbb\n");  // fewer characters
+  const auto pairs = [&](const std::string& name) {
+    return "{pairs: {file: " + (folder / name).string() + ", validation: 0.5}}";
+  };
+  tiny::train(tiny::experiment(kModel, pairs("a.tsv"), {"train.steps=1", "train.ema=none"}), folder / "parent");
+  ConfigSource source =
+      ConfigSource::from_text("experiment: child\ndata: " + pairs("b.tsv") +
+                                  "\ntrain: {steps: 1, init_from: " + (folder / "parent").string() + "}\n",
+                              "child.yaml");
+  inherit_settings(source);
+  tiny::train(read_config<ExperimentConfig>(source), folder / "child");
+  CHECK(load_model(folder / "child", Which::newest, Weights::raw, "cpu").spec.vocabulary == 7);
 }
 
 TEST_CASE("what is frozen does not learn, and nothing else stands still", "[trainers][finetuning]") {
