@@ -11,6 +11,7 @@
 #include "data/chat.h"
 #include "data/dataset.h"
 #include "data/debd.h"
+#include "data/documents.h"
 #include "data/images.h"
 #include "data/imported.h"
 #include "data/markov.h"
@@ -19,6 +20,7 @@
 #include "data/text.h"
 #include "data/token_set.h"
 #include "data/toys.h"
+#include "data/verses.h"
 
 namespace genzoo {
 namespace {
@@ -55,6 +57,7 @@ constexpr auto kImages = DataKind::images;
 constexpr auto kVectors = DataKind::vectors;
 constexpr auto kTokens = DataKind::tokens;
 constexpr auto kPairs = DataKind::pairs;
+constexpr auto kDocuments = DataKind::documents;
 
 constexpr std::array kDatasets = {
     entry<FashionMNISTConfig>("fashion_mnist", kImages, "60,000 + 10,000 grey pictures 28x28 of clothes, 10 classes",
@@ -94,6 +97,9 @@ constexpr std::array kDatasets = {
                           "made by the program, after Keras' example addition_rnn"),
     entry<ReverseConfig>("reverse", kPairs, "strings of letters -> the same from their end", "made by the program"),
     entry<CopyConfig>("copy", kPairs, "strings of letters -> the same", "made by the program"),
+    entry<DocumentsConfig>("documents", kDocuments, "your texts, each with a label", "a file"),
+    entry<VersesConfig>("verses", kDocuments, "31,102 verses of the King James Bible, by testament, division or book",
+                        "Debian's package bible-kjv"),
 };
 
 }  // namespace

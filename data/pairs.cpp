@@ -4,97 +4,38 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <functional>
+#include <iterator>
 #include <memory>
-#include <variant>
 
 #include "core/error.h"
 #include "core/file.h"
-#include "data/tokenizers/utf8.h"
+#include "data/text_rows.h"
 
 namespace genzoo {
 namespace {
 
-using Texts = std::vector<std::string_view>;
-
-void add_texts(const std::vector<TextPair>& pairs, Texts& texts) {
+/// Both sides of pairs, one pair after the other.
+std::vector<PlacedText> placed_texts(const std::vector<TextPair>& pairs) {
+  std::vector<PlacedText> texts;
   for (const TextPair& pair : pairs) {
-    texts.push_back(pair.source);
-    texts.push_back(pair.target);
+    texts.push_back({pair.source, pair.line, "source"});
+    texts.push_back({pair.target, pair.line, "target"});
   }
-}
-
-std::string place_of(const std::string& where, const TextPair& pair) {
-  return pair.line > 0 ? fmt::format("{}:{}", where, pair.line) : where;
-}
-
-/// One token a character of all texts. Throws RunError naming the line that is not UTF-8.
-std::unique_ptr<Tokenizer> learn_characters(const PairTexts& texts, const std::string& where) {
-  std::string all;
-  for (const auto* part : {&texts.train, &texts.validation, &texts.test}) {
-    for (const TextPair& pair : *part) {
-      for (const std::string* text : {&pair.source, &pair.target}) {
-        for (size_t at = 0; at < text->size();) {
-          const CodePoint c = decode_utf8(*text, at);
-          if (c.bytes > 0) {
-            at += static_cast<size_t>(c.bytes);
-            continue;
-          }
-          throw RunError(
-              fmt::format("{}: byte 0x{:02x} at position {} of the {} is not UTF-8; convert the file, or use "
-                          "`tokens: bytes`",
-                          place_of(where, pair), static_cast<unsigned char>((*text)[at]), at,
-                          text == &pair.source ? "source" : "target"));
-        }
-        all += *text;
-      }
-    }
-  }
-  return Tokenizer::characters_of(all);
+  return texts;
 }
 
 std::unique_ptr<Tokenizer> tokenizer_for(const PairTexts& texts, const TokensConfig& tokens, const std::string& where) {
-  if (std::holds_alternative<CharacterTokens>(tokens)) return learn_characters(texts, where);
-  if (std::holds_alternative<ByteTokens>(tokens)) return Tokenizer::bytes();
-  if (const auto* there = std::get_if<TokenizerTokens>(&tokens)) return open_tokenizer(there->path);
-  Texts training;
-  add_texts(texts.train, training);
-  if (const auto* words = std::get_if<WordTokens>(&tokens)) return learn_words(training, *words);
-  return learn_byte_pairs(training, std::get<BytePairTokens>(tokens));
+  std::vector<PlacedText> held_out = placed_texts(texts.validation);
+  std::ranges::copy(placed_texts(texts.test), std::back_inserter(held_out));
+  return tokenizer_of_texts(placed_texts(texts.train), held_out, tokens, where);
 }
 
 /// One side of pairs as tokens, each text's own.
 std::vector<Tensor> encode_side(const std::vector<TextPair>& pairs, std::string TextPair::*side,
                                 const Tokenizer& tokenizer, const std::string& where) {
-  std::vector<Tensor> rows;
-  rows.reserve(pairs.size());
-  for (const TextPair& pair : pairs) {
-    try {
-      rows.push_back(tokenizer.encode(pair.*side));
-    } catch (const UsageError& error) {
-      throw UsageError(fmt::format("{}: {}", place_of(where, pair), error.what()));
-    }
-  }
-  return rows;
-}
-
-int64_t longest(const std::vector<Tensor>& rows) {
-  int64_t length = 0;
-  for (const Tensor& row : rows) length = std::max(length, row.size(0));
-  return length;
-}
-
-/// (N, width), every row filled up with `end`.
-Tensor filled_up(const std::vector<Tensor>& rows, int64_t width, int64_t end) {
-  const auto count = static_cast<int64_t>(rows.size());
-  Tensor filled = torch::full({count, width}, end, torch::kInt);
-  auto* out = filled.mutable_data_ptr<int32_t>();
-  for (const Tensor& row : rows) {
-    const auto* tokens = row.const_data_ptr<int64_t>();
-    std::transform(tokens, tokens + row.size(0), out, [](int64_t token) { return static_cast<int32_t>(token); });
-    out += width;
-  }
-  return end < 256 ? filled.to(torch::kByte) : filled;
+  std::vector<PlacedText> texts;
+  for (const TextPair& pair : pairs) texts.push_back({pair.*side, pair.line});
+  return encode_texts(texts, [&](std::string_view text) { return tokenizer.encode(text); }, where);
 }
 
 }  // namespace
@@ -111,24 +52,8 @@ void PairsConfig::fields(Fields& f) {
 
 std::vector<TextPair> read_pairs(std::string_view text, const std::string& where) {
   std::vector<TextPair> pairs;
-  int64_t number = 0;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    ++number;
-    const auto tabs = std::ranges::count(line, '\t');
-    if (tabs != 1) {
-      throw RunError(fmt::format("{}:{}: {} tabs, wanted one, between source and target; mend the line", where, number,
-                                 tabs == 0 ? "no" : std::to_string(tabs)));
-    }
-    const size_t tab = line.find('\t');
-    if (tab == 0 || tab + 1 == line.size()) {
-      throw RunError(fmt::format("{}:{}: the {} is empty; leave the pair out, or give it one", where, number,
-                                 tab == 0 ? "source" : "target"));
-    }
-    pairs.push_back({std::string(line.substr(0, tab)), std::string(line.substr(tab + 1)), number});
-    text.remove_prefix(std::min(end + 1, text.size()));
+  for (TabbedLine& line : read_tabbed_lines(text, "source", "target", where)) {
+    pairs.push_back({std::move(line.left), std::move(line.right), line.line});
   }
   return pairs;
 }

@@ -107,24 +107,6 @@ std::string printed_by(const char* command, int& status) {
   return text;
 }
 
-// The whole King James text, from Debian's program bible (package bible-kjv): a tenth of a second.
-std::string printed_king_james(const std::string& or_else) {
-  constexpr int64_t kVerses = 31102;
-  constexpr const char* kCommand = "bible -f 'Gen1:1-Rev22:21' 2>/dev/null";
-  int status = 0;
-  const std::string printed = printed_by(kCommand, status);
-  if (status == 127) {
-    throw DataMissing("data/king_james: not found: the program `bible` is not installed; apt install bible-kjv, " +
-                      or_else);
-  }
-  const auto lines = std::count(printed.begin(), printed.end(), '\n');
-  if (status != 0 || lines != kVerses) {
-    throw RunError(fmt::format("data/king_james: `{}` printed {} lines and ended with status {}, wanted {} verses; {}",
-                               kCommand, lines, status, kVerses, or_else));
-  }
-  return strip_references(printed);
-}
-
 }  // namespace
 
 void TextConfig::fields(Fields& f) {
@@ -159,6 +141,23 @@ void KingJamesConfig::fields(Fields& f) {
 void TinyShakespeareConfig::fields(Fields& f) {
   f("root", root, "the folder with tinyshakespeare.txt or input.txt; empty: looked for in the usual places");
   text_fields(f, tokens, validation);
+}
+
+std::string printed_king_james(const std::string& name, const std::string& or_else) {
+  constexpr int64_t kVerses = 31102;
+  constexpr const char* kCommand = "bible -f 'Gen1:1-Rev22:21' 2>/dev/null";  // a tenth of a second
+  int status = 0;
+  std::string printed = printed_by(kCommand, status);
+  if (status == 127) {
+    throw DataMissing(fmt::format("data/{}: not found: the program `bible` is not installed; apt install bible-kjv, {}",
+                                  name, or_else));
+  }
+  const auto lines = std::count(printed.begin(), printed.end(), '\n');
+  if (status != 0 || lines != kVerses) {
+    throw RunError(fmt::format("data/{}: `{}` printed {} lines and ended with status {}, wanted {} verses; {}", name,
+                               kCommand, lines, status, kVerses, or_else));
+  }
+  return printed;
 }
 
 std::string strip_references(std::string_view printed) {
@@ -220,7 +219,8 @@ Dataset open(const KingJamesConfig& config, const DataPlaces& places) {
   if (!config.root.empty()) throw_not_found("king_james", names[0], folders, "put it there, or leave root empty");
   const std::string or_else = folders.empty() ? "or give the folder with king_james.txt as data.king_james.root"
                                               : "or put the text into " + (folders.front() / names[0]).string();
-  return make_text_dataset("king_james", printed_king_james(or_else), config.tokens, config.validation, "bible");
+  return make_text_dataset("king_james", strip_references(printed_king_james("king_james", or_else)), config.tokens,
+                           config.validation, "bible");
 }
 
 Dataset stand_in(const TinyShakespeareConfig& config) {

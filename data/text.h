@@ -74,6 +74,11 @@ Dataset open(const TinyShakespeareConfig& config, const DataPlaces& places);
 /// As many characters, of as many kinds, drawn uniformly.
 Dataset stand_in(const TinyShakespeareConfig& config);
 
+/// What Debian's program bible prints (package bible-kjv): the 31,102 verses of the King James Bible, "Ge1:1 In the
+/// beginning ...", a line each. Throws DataMissing where there is no such program, RunError where it prints something
+/// else: for the data set `name`, and `or_else` is what to do instead.
+std::string printed_king_james(const std::string& name, const std::string& or_else);
+
 /// The text of the verses that the program `bible` prints, "Ge1:1 In the beginning ...", a line each, without the
 /// references. Throws RunError when a line has none.
 std::string strip_references(std::string_view printed);

@@ -11,7 +11,7 @@
 namespace genzoo {
 namespace {
 
-constexpr const char* kKindNames[] = {"images", "vectors", "tokens", "pairs"};
+constexpr const char* kKindNames[] = {"images", "vectors", "tokens", "pairs", "documents"};
 
 /// What is known of a data set with its default settings.
 struct Facts {

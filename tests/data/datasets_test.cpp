@@ -32,7 +32,7 @@ TEST_CASE("every data set has a name of its own, its documents, and defaults tha
                                             "token_file",     "king_james",    "tiny_shakespeare",
                                             "markov",         "imported",      "pairs",
                                             "addition",       "reverse",       "copy",
-                                            "conversations"});
+                                            "conversations",  "documents",     "verses"});
   REQUIRE(dataset_choices().size() == datasets().size());
   CHECK(dataset_choices()[3].name == datasets()[3].name);
 }
@@ -79,7 +79,16 @@ TEST_CASE("a data description is written and read back, and a damaged one refuse
   Json endless = pairs.to_json();
   endless["end_token"] = text.vocabulary;
   CHECK_THROWS_WITH(DataSpec::from_json(endless), Contains("\"end_token\" is"));
-  for (const DataSpec& spec : {images, text, vectors, bits, pairs}) CHECK(DataSpec::from_json(spec.to_json()) == spec);
+  DataSpec documents = pairs;
+  documents.kind = DataKind::documents;
+  documents.shape = {7};
+  documents.classes = 2;
+  documents.class_names = {"good", "bad"};
+  Json nameless = documents.to_json();
+  nameless["class_names"] = {"good"};
+  CHECK_THROWS_WITH(DataSpec::from_json(nameless), Contains("\"class_names\" are not 2 names"));
+  for (const DataSpec& spec : {images, text, vectors, bits, pairs, documents})
+    CHECK(DataSpec::from_json(spec.to_json()) == spec);
   CHECK(images.dims() == 784);
   CHECK(images.describe() == "images 1x28x28, 256 levels, 10 classes");
   CHECK(text.describe() == "text of chars, vocabulary 65");
