@@ -97,6 +97,8 @@ constexpr std::array kDatasets = {
                           "made by the program, after Keras' example addition_rnn"),
     entry<ReverseConfig>("reverse", kPairs, "strings of letters -> the same from their end", "made by the program"),
     entry<CopyConfig>("copy", kPairs, "strings of letters -> the same", "made by the program"),
+    entry<RecallConfig>("recall", kPairs, "pairs of key and value, then a key -> its value",
+                        "made by the program, after Arora et al. (2023), https://arxiv.org/abs/2312.04927"),
     entry<DocumentsConfig>("documents", kDocuments, "your texts, each with a label", "a file"),
     entry<VersesConfig>("verses", kDocuments, "31,102 verses of the King James Bible, by testament, division or book",
                         "Debian's package bible-kjv"),

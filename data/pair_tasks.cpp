@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <optional>
 #include <set>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "data/pairs.h"
 #include "data/synthetic.h"
 
@@ -118,6 +120,82 @@ double strings(int64_t min, int64_t max, int64_t alphabet) {
   return count;
 }
 
+/// Sources of associative recall of min ... max pairs, each number of pairs as often, each of its keys asked for as
+/// often.
+Draw recalls(const RecallConfig& config, int64_t min, int64_t max) {
+  return [=](int64_t count, Rng& rng) {
+    const Tensor pairs = rng.integers(max - min + 1, {count}) + min;
+    const Tensor keys = rng.uniform({count, config.keys}).argsort(/*stable=*/true, /*dim=*/1);  // in random order
+    const Tensor values = rng.integers(config.values, {count, max});
+    const Tensor asked = rng.uniform({count});
+    const auto n = pairs.accessor<int64_t, 1>();
+    const auto k = keys.accessor<int64_t, 2>(), v = values.accessor<int64_t, 2>();
+    const auto a = asked.accessor<float, 1>();
+    std::vector<Drawn> drawn;
+    for (int64_t i = 0; i < count; ++i) {
+      std::string source;
+      for (int64_t j = 0; j < n[i]; ++j) {
+        source += static_cast<char>('a' + k[i][j]);
+        source += static_cast<char>('0' + v[i][j]);
+      }
+      const auto place = static_cast<int64_t>(a[i] * static_cast<float>(n[i]));
+      source += static_cast<char>('a' + k[i][place]);
+      drawn.push_back({source, {source, std::to_string(v[i][place])}});
+    }
+    return drawn;
+  };
+}
+
+/// Whether a source is kept for validation: of all there are about such a share, whichever are drawn, and how often.
+bool is_held_out(const std::string& source, double share, int64_t data_seed) {
+  const std::string hash = sha256(fmt::format("{} {}", data_seed, source)).substr(0, 8);
+  return static_cast<double>(std::stoul(hash, nullptr, /*base=*/16)) < share * 0x1p32;
+}
+
+/// Training and validation part. Of few pairs there are few sources, which the training part has many times; in the
+/// validation part none stands twice.
+PairTexts split_recalls(const RecallConfig& config) {
+  const auto validation = std::max<int64_t>(1, std::llround(static_cast<double>(config.examples) * config.validation));
+  const int64_t training = config.examples - validation;
+  constexpr int64_t kTogether = 4096;
+  const Draw draw = recalls(config, config.min_pairs, config.max_pairs);
+  Rng rng = synthetic_stream(config.data_seed, Split::train);
+  const auto wants_more = [](const std::vector<TextPair>& pairs, int64_t count) {
+    return static_cast<int64_t>(pairs.size()) < count;
+  };
+  PairTexts texts;
+  std::unordered_set<std::string> held_out;
+  while (wants_more(texts.train, training) || wants_more(texts.validation, validation)) {
+    for (Drawn& drawn : draw(kTogether, rng)) {
+      if (!is_held_out(drawn.key, config.validation, config.data_seed)) {
+        if (wants_more(texts.train, training)) texts.train.push_back(std::move(drawn.pair));
+      } else if (wants_more(texts.validation, validation) && held_out.insert(drawn.key).second) {
+        texts.validation.push_back(std::move(drawn.pair));
+      }
+    }
+  }
+  return texts;
+}
+
+/// How far before a source's end the value stands whose key is asked for: x (B, S) -> (B).
+Tensor distance_of_value(const Tensor& x, int64_t end_token) {
+  const Tensor end = up_to_end(x, end_token).sum(/*dim=*/1, /*keepdim=*/true) - 1;  // (B, 1)
+  const Tensor place = at::arange(x.size(1), end.options());
+  const Tensor is_key = x.eq(x.gather(/*dim=*/1, end - 1)).logical_and(place.lt(end - 1));
+  const Tensor key = (is_key * place).sum(/*dim=*/1);  // it stands there once
+  return end.squeeze(1) - key - 1;
+}
+
+/// How many sources of min ... max pairs there are; of more than 10^18 nobody needs to know.
+double recall_sources(const RecallConfig& config, int64_t min, int64_t max) {
+  double count = 0, of_pairs = 1;
+  for (int64_t n = 1; n <= std::min(max, config.keys); ++n) {
+    of_pairs = std::min(of_pairs * static_cast<double>((config.keys - n + 1) * config.values), 1e18);
+    if (n >= min) count += static_cast<double>(n) * of_pairs;
+  }
+  return count;
+}
+
 /// Half of all at most, so that those that are left are found by drawing.
 void require_enough(Fields& f, int64_t wanted, double all, const char* key) {
   f.require(2 * static_cast<double>(wanted) <= all, key,
@@ -175,6 +253,31 @@ void LettersConfig::fields(Fields& f) {
   if (test_length > length) require_enough(f, test, strings(length + 1, test_length, alphabet), "test");
 }
 
+void RecallConfig::fields(Fields& f) {
+  const Range letters{2, 26, false, false, "in [2, 26]"};
+  f("max_pairs", max_pairs, "of a key and a value, at most", Range{1, 26, false, false, "in [1, 26]"});
+  f("min_pairs", min_pairs, "of a key and a value, at least", Range{1, 26, false, false, "in [1, 26]"});
+  f("keys", keys, "how many letters keys are of, from a on", letters);
+  f("values", values, "how many digits values are of, from 0 on", Range{2, 10, false, false, "in [2, 10]"});
+  f("examples", examples, "for training and validation", Range{2, 1e8, false, false, "in [2, 1e8]"});
+  f("validation", validation, "the share of all sources, and so of the examples, kept for validation", kShare);
+  f("test_pairs", test_pairs, "the most pairs of longer sources, for a test split; 0: none",
+    Range{0, 26, false, false, "in [0, 26]"});
+  f("test", test, "sources of the test split, where there is one", kSplitSize);
+  f("data_seed", data_seed, kDataSeedDoc, non_negative);
+  f.require(min_pairs <= max_pairs, "min_pairs", "'min_pairs' must be at most 'max_pairs'");
+  f.require(max_pairs <= keys, "max_pairs", "'max_pairs' must be at most 'keys': no key stands in a source twice");
+  f.require(test_pairs == 0 || test_pairs > max_pairs, "test_pairs",
+            "'test_pairs' must be 0 or more than 'max_pairs': the test is of longer sources");
+  f.require(test_pairs <= keys, "test_pairs", "'test_pairs' must be at most 'keys': no key stands in a source twice");
+  const double held_out = recall_sources(*this, min_pairs, max_pairs) * validation;
+  f.require(2 * static_cast<double>(examples) * validation <= held_out, "examples",
+            fmt::format("'examples' {} are more than half of the {:.0f} different ones there are, too many for a "
+                        "validation part without repetitions",
+                        examples, recall_sources(*this, min_pairs, max_pairs)));
+  if (test_pairs > max_pairs) require_enough(f, test, recall_sources(*this, max_pairs + 1, test_pairs), "test");
+}
+
 Dataset open(const AdditionConfig& config, const DataPlaces&) {
   const std::string where = "data/addition";
   PairTexts texts =
@@ -190,5 +293,18 @@ Dataset open(const AdditionConfig& config, const DataPlaces&) {
 Dataset open(const ReverseConfig& config, const DataPlaces&) { return open_letters("reverse", config, true); }
 
 Dataset open(const CopyConfig& config, const DataPlaces&) { return open_letters("copy", config, false); }
+
+Dataset open(const RecallConfig& config, const DataPlaces&) {
+  const std::string where = "data/recall";
+  PairTexts texts = split_recalls(config);
+  if (config.test_pairs > 0) {
+    texts.test = different(config.test, synthetic_stream(config.data_seed, Split::test),
+                           recalls(config, config.max_pairs + 1, config.test_pairs));
+  }
+  texts.lengths = {2 * config.max_pairs + 1, 1};
+  Dataset set = make_pairs_dataset("recall", texts, CharacterTokens{}, where);
+  set.distance = [end = set.spec.end_token](const Tensor& x) { return distance_of_value(x, end); };
+  return set;
+}
 
 }  // namespace genzoo

@@ -32,7 +32,8 @@ TEST_CASE("every data set has a name of its own, its documents, and defaults tha
                                             "token_file",     "king_james",    "tiny_shakespeare",
                                             "markov",         "imported",      "pairs",
                                             "addition",       "reverse",       "copy",
-                                            "conversations",  "documents",     "verses"});
+                                            "conversations",  "documents",     "verses",
+                                            "recall"});
   REQUIRE(dataset_choices().size() == datasets().size());
   CHECK(dataset_choices()[3].name == datasets()[3].name);
 }
