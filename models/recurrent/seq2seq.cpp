@@ -2,11 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <torch/utils.h>
 
 #include "core/error.h"
 #include "models/beam_search.h"
 #include "models/decoding.h"
 #include "models/fused_linear.h"
+#include "models/source_gradients.h"
 
 namespace genzoo {
 namespace {
@@ -29,9 +31,9 @@ Tensor behind_end(const Tensor& tokens, int64_t end_token) {
   return (ends.cumsum(/*dim=*/1) - ends).gt(0);
 }
 
-/// x (B, S) with the `count` (B) first tokens of each text, but for the last of them, in reverse.
+/// x (B, S) with the `count` (B) int64 first of each row, but for the last of them, in reverse.
 Tensor reversed(const Tensor& x, const Tensor& count) {
-  const Tensor place = at::arange(x.size(1), x.options()).unsqueeze(0), last = count.unsqueeze(1) - 1;
+  const Tensor place = at::arange(x.size(1), count.options()).unsqueeze(0), last = count.unsqueeze(1) - 1;
   return x.gather(/*dim=*/1, at::where(place.lt(last), last - 1 - place, place));
 }
 
@@ -70,12 +72,16 @@ Tensor RecurrentSeq2SeqImpl::enter(Embedding& embedding, const Tensor& tokens, R
   return dropped(one_hot.to(head_->weight.scalar_type()), dropout);
 }
 
-RecurrentSeq2SeqImpl::Encoded RecurrentSeq2SeqImpl::encode(const Tensor& x, Rng* dropout) {
+Tensor RecurrentSeq2SeqImpl::in_reading_order(const Tensor& x, const Tensor& of_tokens) const {
+  if (!config_.reverse_source) return of_tokens;
+  return reversed(of_tokens, behind_end(x, end_token_).logical_not().sum(/*dim=*/1));
+}
+
+RecurrentSeq2SeqImpl::Encoded RecurrentSeq2SeqImpl::encode_entered(const Tensor& x, const Tensor& entered,
+                                                                   Rng* dropout) {
   const Tensor absent = behind_end(x, end_token_);
   const Tensor count = absent.logical_not().sum(/*dim=*/1);
-  const Tensor read = config_.reverse_source ? reversed(x, count) : x;
-  const StackStates states =
-      encoder_->forward(enter(source_embedding_, read, dropout), encoder_->start(x.size(0)), config_.dropout, dropout);
+  const StackStates states = encoder_->forward(entered, encoder_->start(x.size(0)), config_.dropout, dropout);
   Encoded source{states.after(count - 1), {}};
   if (config_.attention != AttentionKind::none) {
     const Tensor values = states.told().transpose(0, 1);
@@ -133,6 +139,15 @@ Tensor RecurrentSeq2SeqImpl::logits(const Tensor& told) const {
 Tensor RecurrentSeq2SeqImpl::pair_logits(const Tensor& x, const Tensor& y) {
   const Encoded source = encode(x);
   return logits(decode(source, before(y), first_state(source)).told);
+}
+
+Tensor RecurrentSeq2SeqImpl::source_gradients(const Tensor& x, const Tensor& y) {
+  const torch::AutoGradMode with_graph(true);
+  const Tensor entered =
+      enter(source_embedding_, in_reading_order(x, x), /*dropout=*/nullptr).detach().requires_grad_();
+  const Encoded source = encode_entered(x, entered, /*dropout=*/nullptr);
+  const Tensor z = logits(decode(source, before(y), first_state(source)).told);
+  return in_reading_order(x, gradient_norms(z, y, end_token_, entered).t().contiguous());
 }
 
 Loss RecurrentSeq2SeqImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {

@@ -86,6 +86,9 @@ class RecurrentSeq2SeqImpl final : public torch::nn::Module {
   /// Logits of y_t given x and y_1 ... y_{t-1}: x (B, S), y (B, T) int64 -> (B, T, V), at least float32.
   Tensor pair_logits(const Tensor& x, const Tensor& y);
 
+  /// As in HasSourceGradients: x (B, S), y (B, T) -> (B, S). With n_embd 0 of the V inputs of a token.
+  Tensor source_gradients(const Tensor& x, const Tensor& y);
+
   /// The target of each source, by models/beam_search.h: x (B, S) int64 -> (B, tokens), as many tokens as
   /// options.tokens, 0: as the longest target of the data. Throws UsageError for options that cannot be.
   Tensor translate(const Tensor& x, const TranslateOptions& options, Rng& rng);
@@ -101,7 +104,13 @@ class RecurrentSeq2SeqImpl final : public torch::nn::Module {
     StackState state;
   };
 
-  Encoded encode(const Tensor& x, Rng* dropout = nullptr);
+  Encoded encode(const Tensor& x, Rng* dropout = nullptr) {
+    return encode_entered(x, enter(source_embedding_, in_reading_order(x, x), dropout), dropout);
+  }
+  /// entered (S, B, inputs): what stands for the tokens of x, in the order in which they are read.
+  Encoded encode_entered(const Tensor& x, const Tensor& entered, Rng* dropout);
+  /// Something of each token of x (B, S), in the order in which they are read; twice, and it is as before.
+  Tensor in_reading_order(const Tensor& x, const Tensor& of_tokens) const;
   StackState first_state(const Encoded& source) const;
   /// previous (B, T): the target token before each step, of which some may be undefined where decoder_input is state.
   Decoded decode(const Encoded& source, const Tensor& previous, const StackState& start, Rng* dropout = nullptr);
@@ -123,7 +132,7 @@ class RecurrentSeq2SeqImpl final : public torch::nn::Module {
 TORCH_MODULE(RecurrentSeq2Seq);
 
 static_assert(HasLoss<RecurrentSeq2SeqImpl> && HasPairLogits<RecurrentSeq2SeqImpl> &&
-              HasTranslate<RecurrentSeq2SeqImpl>);
+              HasTranslate<RecurrentSeq2SeqImpl> && HasSourceGradients<RecurrentSeq2SeqImpl>);
 static_assert(!HasLogProb<RecurrentSeq2SeqImpl> && !HasGenerate<RecurrentSeq2SeqImpl>, "its texts depend on others");
 
 }  // namespace genzoo

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <torch/nn/modules/container/modulelist.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "core/error.h"
 #include "data/pairs.h"
 #include "models/decoding.h"
+#include "models/source_gradients.h"
 #include "models/transformer/positions.h"
 
 namespace genzoo {
@@ -88,31 +90,35 @@ Tensor EncoderDecoderImpl::source_visible(const Tensor& x) const {
   return up_to_end(x, data_.end_token).view({x.size(0), 1, 1, x.size(1)});
 }
 
-Tensor EncoderDecoderImpl::embedded(const Tensor& tokens, int64_t first_position, const Dropout& dropout) {
+Tensor EncoderDecoderImpl::placed(const Tensor& embeddings, int64_t first_position, const Dropout& dropout) const {
   const auto options = token_embedding_->weight.options().requires_grad(false);
-  const int64_t T = tokens.size(1);
+  const int64_t T = embeddings.size(1);
   const Tensor positions =
       sinusoidal_positions(first_position + T, config_.n_embd, options).narrow(/*dim=*/0, first_position, T);
   const double scale = std::sqrt(static_cast<double>(config_.n_embd));
-  return dropout(token_embedding_->forward(tokens) * scale + positions);
+  return dropout(embeddings * scale + positions);
 }
 
-Tensor EncoderDecoderImpl::encoded(const Tensor& x, const Tensor& visible, const Dropout& dropout) {
-  Tensor h = embedded(x, /*first_position=*/0, dropout);
+Tensor EncoderDecoderImpl::encoded(const Tensor& embeddings, const Tensor& visible, const Dropout& dropout) {
+  Tensor h = placed(embeddings, /*first_position=*/0, dropout);
   for (EncoderDecoderBlock& block : encoder_) h = block->forward(h, visible, dropout);
   return encoder_norm_ ? encoder_norm_->forward(h) : h;
 }
 
-Tensor EncoderDecoderImpl::decoded(const Batch& batch, const Dropout& dropout) {
-  const Tensor visible = source_visible(batch.x);
-  const Tensor source = encoded(batch.x, visible, dropout);
-  const Tensor causal = causal_visibility(batch.y.size(1), batch.y.device());
-  Tensor h = embedded(shifted(batch.y, data_.end_token), /*first_position=*/0, dropout);
+Tensor EncoderDecoderImpl::decoded(const Tensor& y, const Tensor& source, const Tensor& source_visible,
+                                   const Dropout& dropout) {
+  const Tensor causal = causal_visibility(y.size(1), y.device());
+  Tensor h = placed(token_embedding_->forward(shifted(y, data_.end_token)), /*first_position=*/0, dropout);
   for (EncoderDecoderBlock& block : decoder_) {
     const KeysValues memory = block->memory_of(source);
-    h = block->forward(h, causal, dropout, /*earlier=*/nullptr, &memory, visible);
+    h = block->forward(h, causal, dropout, /*earlier=*/nullptr, &memory, source_visible);
   }
   return decoder_norm_ ? decoder_norm_->forward(h) : h;
+}
+
+Tensor EncoderDecoderImpl::pair_hidden(const Batch& batch, const Dropout& dropout) {
+  const Tensor visible = source_visible(batch.x);
+  return decoded(batch.y, encoded(token_embedding_->forward(batch.x), visible, dropout), visible, dropout);
 }
 
 Tensor EncoderDecoderImpl::logits(const Tensor& h) {
@@ -122,7 +128,7 @@ Tensor EncoderDecoderImpl::logits(const Tensor& h) {
 Loss EncoderDecoderImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
   const bool training = is_training();
   const Dropout dropout{config_.dropout, training ? &rng : nullptr};
-  const Tensor log_p = logits(decoded(batch, dropout)).log_softmax(/*dim=*/-1);  // (B, T, V)
+  const Tensor log_p = logits(pair_hidden(batch, dropout)).log_softmax(/*dim=*/-1);  // (B, T, V)
   const Tensor counts = up_to_end(batch.y, data_.end_token).to(log_p.scalar_type());
   const auto mean = [&](const Tensor& per_token) { return (per_token * counts).sum() / counts.sum(); };
   const Tensor nats = mean(-log_p.gather(/*dim=*/-1, batch.y.unsqueeze(-1)).squeeze(-1));
@@ -131,7 +137,14 @@ Loss EncoderDecoderImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) {
   return {(1 - share) * nats + share * mean(-log_p.mean(/*dim=*/-1)), {{"nats_per_token", nats.detach()}}};
 }
 
-Tensor EncoderDecoderImpl::pair_logits(const Tensor& x, const Tensor& y) { return logits(decoded({x, y}, {})); }
+Tensor EncoderDecoderImpl::pair_logits(const Tensor& x, const Tensor& y) { return logits(pair_hidden({x, y}, {})); }
+
+Tensor EncoderDecoderImpl::source_gradients(const Tensor& x, const Tensor& y) {
+  const torch::AutoGradMode with_graph(true);
+  const Tensor embeddings = token_embedding_->forward(x).detach().requires_grad_(), visible = source_visible(x);
+  const Tensor z = logits(decoded(y, encoded(embeddings, visible, /*dropout=*/{}), visible, /*dropout=*/{}));
+  return gradient_norms(z, y, data_.end_token, embeddings);
+}
 
 NextLogits EncoderDecoderImpl::next_logits(const Tensor& x) {
   struct State {
@@ -141,14 +154,14 @@ NextLogits EncoderDecoderImpl::next_logits(const Tensor& x) {
   };
   const auto state = std::make_shared<State>();
   state->visible = source_visible(x);
-  const Tensor source = encoded(x, state->visible, /*dropout=*/{});
+  const Tensor source = encoded(token_embedding_->forward(x), state->visible, /*dropout=*/{});
   for (EncoderDecoderBlock& block : decoder_) state->memory.push_back(block->memory_of(source));
   state->earlier.resize(decoder_.size());
 
   return [this, state](const Tensor& origin, const Tensor& last) {
     State& s = *state;
     s.visible = s.visible.index_select(/*dim=*/0, origin);
-    Tensor h = embedded(last.unsqueeze(1), s.length++, /*dropout=*/{});
+    Tensor h = placed(token_embedding_->forward(last.unsqueeze(1)), s.length++, /*dropout=*/{});
     for (size_t i = 0; i < decoder_.size(); ++i) {
       s.memory[i] = s.memory[i].rows(origin);
       s.earlier[i] = s.earlier[i].rows(origin);

@@ -120,6 +120,9 @@ class EncoderDecoderImpl final : public torch::nn::Module {
   /// Logits of y_t given x and y_1 ... y_{t-1}: x (B, S), y (B, T) int64 -> (B, T, V), at least float32.
   Tensor pair_logits(const Tensor& x, const Tensor& y);
 
+  /// As in HasSourceGradients: x (B, S), y (B, T) -> (B, S), of the embeddings before they are scaled.
+  Tensor source_gradients(const Tensor& x, const Tensor& y);
+
   /// Targets of sources x (B, S): (B, tokens), as find_targets has them; options.tokens 0: the data's longest target.
   /// Keys and values of earlier tokens are kept.
   Tensor translate(const Tensor& x, const TranslateOptions& options, Rng& rng);
@@ -128,10 +131,14 @@ class EncoderDecoderImpl final : public torch::nn::Module {
   NextLogits next_logits(const Tensor& x);
 
  private:
-  Tensor embedded(const Tensor& tokens, int64_t first_position, const Dropout& dropout);  ///< (B, T) -> (B, T, C)
-  Tensor encoded(const Tensor& x, const Tensor& visible, const Dropout& dropout);         ///< (B, S) -> (B, S, C)
-  Tensor decoded(const Batch& batch, const Dropout& dropout);                             ///< -> (B, T, C)
-  Tensor logits(const Tensor& h);  ///< (..., C) -> (..., V), at least float32
+  /// Embeddings (B, T, C), scaled and with their positions added.
+  Tensor placed(const Tensor& embeddings, int64_t first_position, const Dropout& dropout) const;
+  /// Embeddings of sources (B, S, C) -> (B, S, C).
+  Tensor encoded(const Tensor& embeddings, const Tensor& visible, const Dropout& dropout);
+  /// What the decoder makes of targets y (B, T), given sources, encoded (B, S, C) -> (B, T, C).
+  Tensor decoded(const Tensor& y, const Tensor& source, const Tensor& source_visible, const Dropout& dropout);
+  Tensor pair_hidden(const Batch& batch, const Dropout& dropout);  ///< -> (B, T, C)
+  Tensor logits(const Tensor& h);                                  ///< (..., C) -> (..., V), at least float32
   Tensor source_visible(const Tensor& x) const;
 
   EncoderDecoderConfig config_;
@@ -142,7 +149,8 @@ class EncoderDecoderImpl final : public torch::nn::Module {
 };
 TORCH_MODULE(EncoderDecoder);
 
-static_assert(HasLoss<EncoderDecoderImpl> && HasPairLogits<EncoderDecoderImpl> && HasTranslate<EncoderDecoderImpl>);
+static_assert(HasLoss<EncoderDecoderImpl> && HasPairLogits<EncoderDecoderImpl> && HasTranslate<EncoderDecoderImpl> &&
+              HasSourceGradients<EncoderDecoderImpl>);
 static_assert(!HasLogProb<EncoderDecoderImpl> && !HasTokenLogProb<EncoderDecoderImpl> &&
                   !HasGenerate<EncoderDecoderImpl>,
               "a model of targets given sources knows no probability of a text alone");

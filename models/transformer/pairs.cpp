@@ -17,10 +17,19 @@
 #include "core/error.h"
 #include "models/beam_search.h"
 #include "models/decoding.h"
+#include "models/source_gradients.h"
 #include "models/transformer/alignment.h"
 #include "models/transformer/transformer.h"
 
 namespace genzoo {
+
+/// Sources and targets as one text.
+struct TransformerImpl::PairText {
+  Tensor tokens;   ///< (B, S + T - 1), the targets' last not among them
+  int64_t before;  ///< S: the tokens before the targets
+  Tensor begins;   ///< (B) int64, of the sources
+  PositionTable positions;
+};
 
 Aligned TransformerImpl::source_of(const Tensor& x) const {
   Aligned source = align_ends(x, end_token_);
@@ -28,13 +37,30 @@ Aligned TransformerImpl::source_of(const Tensor& x) const {
   return source;
 }
 
-Tensor TransformerImpl::pair_hidden(const Tensor& x, const Tensor& y, const Dropout& dropout) {
+TransformerImpl::PairText TransformerImpl::pair_text(const Tensor& x, const Tensor& y) const {
   const Aligned source = source_of(x);
   const int64_t S = source.tokens.size(1), T = y.size(1);
   require_context(S + T - 1);
-  const Tensor text = at::cat({source.tokens, y.narrow(/*dim=*/1, 0, T - 1)}, /*dim=*/1);
-  const PositionTable positions = position_table(S + T - 1).slice(0, S + T - 1, source.begins);
-  return hidden(text, positions, dropout).narrow(/*dim=*/1, S - 1, T);  // (B, T, C)
+  return {at::cat({source.tokens, y.narrow(/*dim=*/1, 0, T - 1)}, /*dim=*/1), S, source.begins,
+          position_table(S + T - 1).slice(0, S + T - 1, source.begins)};
+}
+
+Tensor TransformerImpl::pair_hidden(const Tensor& x, const Tensor& y, const Dropout& dropout) {
+  const PairText text = pair_text(x, y);
+  return hidden(text.tokens, text.positions, dropout).narrow(/*dim=*/1, text.before - 1, y.size(1));  // (B, T, C)
+}
+
+Tensor TransformerImpl::source_gradients(const Tensor& x, const Tensor& y) {
+  const torch::AutoGradMode with_graph(true);
+  const PairText text = pair_text(x, y);
+  const int64_t S = text.before;
+  const Tensor embeddings = token_embedding_->forward(text.tokens).detach().requires_grad_();
+  const Tensor h = hidden_of(embeddings, text.positions, /*dropout=*/{}).narrow(/*dim=*/1, S - 1, y.size(1));
+  const Tensor norms =
+      gradient_norms(logits(h).narrow(/*dim=*/2, 0, vocabulary_), y, end_token_, embeddings).narrow(/*dim=*/1, 0, S);
+  // Back to where the sources' tokens stood.
+  const Tensor place = at::arange(x.size(1), x.options()) + text.begins.unsqueeze(1);  // (B, x.size(1))
+  return norms.gather(/*dim=*/1, place.clamp_max(S - 1)).masked_fill(place.ge(S), 0.0);
 }
 
 Loss TransformerImpl::pair_loss(const Batch& batch, const Dropout& dropout) {

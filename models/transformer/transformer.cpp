@@ -95,9 +95,8 @@ PositionTable TransformerImpl::position_table(int64_t count) const {
   return std::visit(Make{*this, count, options, exact}, config_.positions);
 }
 
-Tensor TransformerImpl::hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout,
-                               const StackAids& aids) {
-  Tensor h = token_embedding_->forward(x);  // (B, T, C)
+Tensor TransformerImpl::hidden_of(Tensor h, const PositionTable& positions, const Dropout& dropout,
+                                  const StackAids& aids) {
   // Fixed positions have entries of size 1; embeddings are scaled to it. Vaswani et al. (2017), section 3.4.
   if (std::holds_alternative<SinusoidalPositions>(config_.positions)) {
     h = h * std::sqrt(static_cast<double>(config_.n_embd));

@@ -83,6 +83,8 @@ class TransformerImpl final : public torch::nn::Module {
   /// else UsageError. The loss is of the target's tokens alone, up to and with its end. (models/transformer/pairs.cpp)
   Tensor pair_logits(const Tensor& x, const Tensor& y);
   Tensor translate(const Tensor& x, const TranslateOptions& options, Rng& rng);
+  /// As in HasSourceGradients: x (B, S), y (B, T) -> (B, S), of the embeddings before they are scaled, if they are.
+  Tensor source_gradients(const Tensor& x, const Tensor& y);
 
   /// Of documents x (B, T), which must fit into the context, else UsageError: what it makes of their ends, (B, C), and
   /// of that the classes, (B, K), at least float32. The loss is -log p(label | text), nats.
@@ -134,12 +136,18 @@ class TransformerImpl final : public torch::nn::Module {
   class Window;  // models/transformer/window.h
 
   PositionTable position_table(int64_t count) const;
-  Aligned source_of(const Tensor& x) const;                                      ///< what stands before the targets
+  Aligned source_of(const Tensor& x) const;  ///< what stands before the targets
+  struct PairText;
+  PairText pair_text(const Tensor& x, const Tensor& y) const;
   Tensor pair_hidden(const Tensor& x, const Tensor& y, const Dropout& dropout);  ///< (B, T, C), of what expects y
   Loss pair_loss(const Batch& batch, const Dropout& dropout);
   Tensor document_ends(const Tensor& x, const Dropout& dropout);  ///< (B, C)
   /// Token x (B, T) to the final norm's output (B, T, C).
-  Tensor hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout, const StackAids& aids = {});
+  Tensor hidden(const Tensor& x, const PositionTable& positions, const Dropout& dropout, const StackAids& aids = {}) {
+    return hidden_of(token_embedding_->forward(x), positions, dropout, aids);
+  }
+  Tensor hidden_of(Tensor embeddings, const PositionTable& positions, const Dropout& dropout,
+                   const StackAids& aids = {});
   /// (V, C), of the layer that gives the logits. Tied by use: one tensor under one name, which gradients reach from
   /// both ends. Press & Wolf (2017).
   Tensor output_weight() const { return head_ ? head_->adapted_weight() : token_embedding_->weight; }
@@ -178,7 +186,7 @@ TORCH_MODULE(Transformer);
 static_assert(HasLoss<TransformerImpl> && HasTokenLogProb<TransformerImpl> && HasLogProb<TransformerImpl> &&
               HasGenerate<TransformerImpl> && HasMonitors<TransformerImpl> && HasNextTokenLogits<TransformerImpl> &&
               HasAttentionMaps<TransformerImpl>);
-static_assert(HasPairLogits<TransformerImpl> && HasTranslate<TransformerImpl>);
+static_assert(HasPairLogits<TransformerImpl> && HasTranslate<TransformerImpl> && HasSourceGradients<TransformerImpl>);
 static_assert(HasClassify<TransformerImpl> && HasFeatures<TransformerImpl>);
 static_assert(!HasSample<TransformerImpl>, "a language model continues a text: it generates");
 static_assert(!HasEncode<TransformerImpl> && !HasDecode<TransformerImpl>, "a language model has no latent space");
