@@ -9,6 +9,7 @@
 
 #include "models/classifier/classifier.h"
 #include "models/gan/gan.h"
+#include "models/naive_bayes/naive_bayes.h"
 #include "models/ngram/ngram.h"
 #include "models/realnvp/realnvp.h"
 #include "models/recurrent/recurrent.h"
@@ -73,6 +74,7 @@ constexpr std::array kModels{
     entry<RecurrentImpl>(),
     entry<RecurrentSeq2SeqImpl>(),
     entry<NgramImpl>(),
+    entry<NaiveBayesImpl>(),
     entry<ClassifierImpl>(),
 };
 

@@ -74,7 +74,7 @@ TEST_CASE("mistakes on the command line: one line, the nearest known name, exit 
        "tiny_shakespeare"},
       {{"models", "vea"},
        "models: no 'vea'; did you mean 'vae'? there are vae, gan, realnvp, transformer, bert, encoder_decoder, "
-       "pixel_transformer, recurrent, recurrent_seq2seq, ngram, classifier"},
+       "pixel_transformer, recurrent, recurrent_seq2seq, ngram, naive_bayes, classifier"},
       {{"list", "no_such_folder"},
        "no_such_folder: there is no such folder; runs lie in runs/ unless --run said otherwise"},
   };
