@@ -13,6 +13,7 @@
 #include "data/pairs.h"
 #include "evaluation/likelihood.h"
 #include "evaluation/measured_likelihood.h"
+#include "evaluation/measured_profiles.h"
 #include "evaluation/measured_translation.h"
 #include "evaluation/monitors.h"
 #include "trainers/samples.h"
@@ -119,6 +120,12 @@ void add_translation(const LoadedModel& loaded, const Dataset& dataset, Split sp
   if (!by_length.empty()) evaluation.notes.push_back(by_length);
 }
 
+void add_profiles(const LoadedModel& loaded, const Dataset& dataset, const EvaluateOptions& options,
+                  Evaluation& evaluation) {
+  if (!loaded.model.can.pair_logits) refuse(loaded, "has no profiles", "they are of models of pairs");
+  evaluation.profiles = profiles_of(loaded, dataset, options.limit, kTimingSeconds);
+}
+
 void add_sample_metrics(const LoadedModel& loaded, const EvaluateOptions& options, const SampleMetricNames& wanted,
                         const SampleMetrics* real, Evaluation& evaluation) {
   if (!loaded.model.can.sample) refuse(loaded, "draws no samples of images or vectors");
@@ -177,6 +184,7 @@ Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const Eva
   if (wants(options, "translation")) add_translation(loaded, dataset, split, options, evaluation);
   if (wants(options, "monitors")) add_loss_metrics(loaded, dataset, split, options, evaluation);
   if (wants(options, "monitors")) add_monitors(loaded, dataset, split, options, evaluation);
+  if (std::ranges::count(options.metrics, "profiles") > 0) add_profiles(loaded, dataset, options, evaluation);
   const SampleMetricNames wanted = sample_metrics_of(options);
   if (!wanted.empty()) add_sample_metrics(loaded, options, wanted, real, evaluation);
   return evaluation;

@@ -15,10 +15,11 @@ namespace genzoo {
 /// What can be measured. likelihood: log-likelihoods, and where the data's density is known the divergence from it;
 /// translation: what a model of pairs makes of sources, beside their targets; monitors: the training objective and its
 /// terms, in evaluation mode, and the model's signs of health; forgetting: of runs
-/// that began with another's weights, see forgetting.h; the rest: metrics of samples, see SampleMetrics.
+/// that began with another's weights, see forgetting.h; profiles: of models of pairs, see measured_profiles.h; the
+/// rest: metrics of samples, see SampleMetrics.
 inline constexpr const char* kMetricNames[] = {"likelihood",   "translation",      "monitors",         "frechet",
                                                "kernel",       "precision_recall", "density_coverage", "modes",
-                                               "memorization", "forgetting"};
+                                               "memorization", "forgetting",       "profiles"};
 
 /// Throws UsageError for a name that is none of kMetricNames.
 void require_metrics(const std::vector<std::string>& metrics);

@@ -12,6 +12,7 @@
 
 #include "evaluation/evaluate.h"
 #include "evaluation/measured_likelihood.h"
+#include "evaluation/measured_profiles.h"
 #include "trainers/estimate.h"
 #include "trainers/run_folder.h"
 #include "trainers/samples.h"
@@ -126,6 +127,9 @@ ComparedRun measure_run(const LoadedModel& loaded, const Dataset& dataset, const
   options.limit = protocol.examples;
   run.evaluation = evaluate(loaded, dataset, options);
   drop_repeated_units(run.evaluation.metrics);
+  if (loaded.model.can.pair_logits) {
+    run.evaluation.profiles = profiles_of(loaded, dataset, protocol.examples, kTimingSeconds);
+  }
   add_bound(loaded, dataset, protocol, run.evaluation.metrics);
   run.costs = costs_of(loaded, dataset);
   if (!loaded.run.empty()) {

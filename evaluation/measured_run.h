@@ -19,8 +19,9 @@ struct Protocol {
   int64_t samples = 0;   ///< drawn from each model
 };
 
-/// Likelihood and monitors of the split, metrics of `protocol.samples` samples (where the model draws any and `real` is
-/// there), and what the training cost as its run folder tells. `dataset` is the one it was trained on.
+/// Likelihood and monitors of the split, profiles of models of pairs, metrics of `protocol.samples` samples (where the
+/// model draws any and `real` is there), and what the training cost as its run folder tells. `dataset` is the one it
+/// was trained on.
 ComparedRun measure_run(const LoadedModel& loaded, const Dataset& dataset, const SampleMetrics* real,
                         const Protocol& protocol);
 

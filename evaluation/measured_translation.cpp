@@ -5,13 +5,13 @@
 #include <torch/utils.h>
 
 #include <cmath>
-#include <map>
 #include <numbers>
 
 #include "data/pairs.h"
 #include "data/tokenizers/tokenizer.h"
 #include "evaluation/likelihood.h"
 #include "evaluation/measured_likelihood.h"
+#include "evaluation/measured_profiles.h"
 #include "evaluation/translation_metrics.h"
 #include "trainers/translations.h"
 
@@ -146,13 +146,10 @@ std::vector<Metric> translation_metrics(const Translations& texts) {
 
 std::string exact_match_by_length(const Translations& texts, const std::string& token_unit) {
   constexpr size_t kMostLengths = 40;
-  std::map<int64_t, RunningMean> by_length;
-  for (size_t i = 0; i < texts.made.size(); ++i) {
-    by_length[texts.source_tokens[i]].add(texts.made[i] == texts.wanted[i] ? 1 : 0);
-  }
-  if (by_length.size() < 2 || by_length.size() > kMostLengths) return "";
+  const std::vector<ProfilePoint> points = match_profile(texts, texts.source_tokens).points;
+  if (points.size() < 2 || points.size() > kMostLengths) return "";
   std::vector<std::string> parts;
-  for (const auto& [length, same] : by_length) parts.push_back(fmt::format("{}: {:.3f}", length, same.mean()));
+  for (const ProfilePoint& point : points) parts.push_back(fmt::format("{}: {:.3f}", point.x, point.mean));
   return fmt::format("exact_match by the source's length in {}s: {}", token_unit, fmt::join(parts, ", "));
 }
 

@@ -62,16 +62,18 @@ Evaluation Evaluation::from_json(const Json& json) try {
   for (const Json& metric : json.at("metrics")) evaluation.metrics.push_back(Metric::from_json(metric));
   evaluation.notes = json.at("notes").get<std::vector<std::string>>();
   for (const auto& [name, why] : json.at("missing").items()) evaluation.missing[name] = why;
+  for (const Json& profile : json.at("profiles")) evaluation.profiles.push_back(Profile::from_json(profile));
   return evaluation;
 } catch (const Json::exception& error) {
   throw RunError(std::string("an evaluation is damaged: ") + error.what());
 }
 
 Json Evaluation::to_json() const {
-  Json list = Json::array();
+  Json list = Json::array(), curves = Json::array();
   for (const Metric& metric : metrics) list.push_back(metric.to_json());
-  return {{"run", run},         {"model", model},  {"dataset", dataset}, {"split", split},    {"step", step},
-          {"weights", weights}, {"metrics", list}, {"notes", notes},     {"missing", missing}};
+  for (const Profile& profile : profiles) curves.push_back(profile.to_json());
+  return {{"run", run},         {"model", model},  {"dataset", dataset}, {"split", split},     {"step", step},
+          {"weights", weights}, {"metrics", list}, {"notes", notes},     {"missing", missing}, {"profiles", curves}};
 }
 
 void RunningMean::add(double x) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "evaluation/profile.h"
 
 namespace genzoo {
 
@@ -43,6 +44,7 @@ struct Evaluation {
   std::vector<Metric> metrics;
   std::vector<std::string> notes;  ///< what a reader must know: no likelihood and why, no test split, ...
   std::map<std::string, std::string> missing = {};  ///< metrics asked for that are not there, by name: why
+  std::vector<Profile> profiles = {};               ///< of different names
   Json to_json() const;
   static Evaluation from_json(const Json& json);  ///< what to_json() wrote; throws RunError for anything else
 };

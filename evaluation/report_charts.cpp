@@ -125,11 +125,7 @@ std::string curves_data(const Comparison& comparison) {
     }
     data.push_back({{"unit", unit.unit}, {"models", models}});
   }
-  // Within <script> only `<` can do harm, and in JSON it stands in texts alone.
-  const std::string text = data.dump(-1, ' ', false, Json::error_handler_t::replace);
-  std::string safe;
-  for (const char c : text) safe += c == '<' ? "\\u003c" : std::string(1, c);
-  return safe;
+  return json_for_script(data);
 }
 
 }  // namespace genzoo

@@ -14,6 +14,7 @@
 #include "evaluation/report_page.h"
 #include "evaluation/report_parts.h"
 #include "evaluation/report_pictures.h"
+#include "evaluation/report_profiles.h"
 #include "evaluation/report_tables.h"
 
 namespace genzoo {
@@ -170,6 +171,17 @@ std::string texts_html(const Comparison& comparison) {
   return html;
 }
 
+/// The charts together, then each one's numbers.
+std::string profiles_html(const std::vector<ProfileChart>& charts) {
+  std::string figures, tables;
+  for (size_t i = 0; i < charts.size(); ++i) {
+    figures += profile_figure_html(i, charts[i]);
+    tables += fmt::format("<details><summary>{} <span>(as a table)</span></summary>\n{}</details>\n",
+                          escape_html(charts[i].title()), table_html(profile_table(charts[i]), charts[i].title()));
+  }
+  return charts.empty() ? "" : fmt::format("<div class=\"charts\">\n{}</div>\n{}", figures, tables);
+}
+
 std::string differences_html(const Comparison& comparison, const std::vector<Verdict>& verdicts) {
   std::string html;
   for (const Column& column : columns_of(comparison)) {
@@ -237,6 +249,8 @@ std::string report_html(const Comparison& comparison) {
   const std::vector<Verdict> verdicts = verdicts_of(comparison);
   const std::vector<ReportPicture> samples = sample_pictures(comparison);
   const std::string charts = charts_html(comparison);
+  const std::vector<ProfileChart> profiles = profile_charts(comparison);
+  const bool drawn = !charts.empty() || !profiles.empty();
   const bool images = comparison.spec.kind == DataKind::images;
   return fill_page(
       kReportPage,
@@ -256,8 +270,10 @@ std::string report_html(const Comparison& comparison) {
        {"reconstruction", figures_html(reconstruction_pictures(comparison))},
        {"texts", texts_html(comparison)},
        {"charts", charts},
-       {"curves", charts.empty() ? "" : curves_data(comparison)},
-       {"chart_library", charts.empty() ? "" : std::string(kChartLibrary)},
+       {"profiles", profiles_html(profiles)},
+       {"curves", drawn ? curves_data(comparison) : ""},
+       {"profiles_data", drawn ? json_for_script(profiles_json(profiles)) : ""},
+       {"chart_library", drawn ? std::string(kChartLibrary) : ""},
        {"chart_licence", escape_html(kChartLicence)},
        {"costs", table_html(costs_table(comparison), "Costs")},
        {"differences", differences_html(comparison, verdicts)},

@@ -6,6 +6,7 @@
 
 #include "evaluation/report.h"
 #include "evaluation/report_columns.h"
+#include "evaluation/report_profiles.h"
 
 namespace genzoo {
 namespace {
@@ -96,6 +97,7 @@ Json report_json(const Comparison& comparison) {
     json["columns"].push_back(column_json(comparison, column, verdicts));
   }
   for (const Verdict& verdict : verdicts) json["verdicts"].push_back(verdict.to_json());
+  json["profiles"] = profiles_json(profile_charts(comparison));
   json["notes"] = comparison.notes;
   return json;
 }

@@ -7,6 +7,7 @@
 #include "evaluation/report.h"
 #include "evaluation/report_columns.h"
 #include "evaluation/report_glossary.h"
+#include "evaluation/report_profiles.h"
 #include "evaluation/report_tables.h"
 
 namespace genzoo {
@@ -84,6 +85,15 @@ std::string protocol(const Comparison& comparison) {
   return text;
 }
 
+std::string profiles(const Comparison& comparison) {
+  std::string text;
+  for (const ProfileChart& chart : profile_charts(comparison)) {
+    text += fmt::format("### {}\n\n{}; {}.\n\n{}\n", escaped(chart.title()), escaped(chart.name), escaped(chart.detail),
+                        markdown_of(profile_table(chart)));
+  }
+  return text.empty() ? "" : "## Profiles\n\n" + text;
+}
+
 std::string differences(const Comparison& comparison, const std::vector<Verdict>& verdicts) {
   std::string tables;
   for (const Column& column : columns_of(comparison)) {
@@ -139,7 +149,7 @@ std::string report_markdown(const Comparison& comparison, const std::string& pic
   text += markdown_of(results_table(comparison, verdicts)) + "\n";
   if (!picture.empty())
     text += fmt::format("## Samples\n\n![Samples of every model, real data first]({})\n\n", picture);
-  text += "## Costs\n\n" + markdown_of(costs_table(comparison)) + "\n";
+  text += profiles(comparison) + "## Costs\n\n" + markdown_of(costs_table(comparison)) + "\n";
   text += differences(comparison, verdicts) + models(comparison);
   text += "## What the numbers mean, and what they do not\n\n";
   for (const GlossaryEntry& entry : glossary_of(comparison)) {

@@ -91,6 +91,14 @@ std::string escape_html(std::string_view text) {
   return escaped;
 }
 
+std::string json_for_script(const Json& data) {
+  // Within <script> only `<` can do harm, and in JSON it stands in texts alone.
+  const std::string text = data.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string safe;
+  for (const char c : text) safe += c == '<' ? "\\u003c" : std::string(1, c);
+  return safe;
+}
+
 std::string fill_page(std::string_view page, const Values& values) { return fill_part(page, values, ""); }
 
 std::string base64(std::string_view bytes) {

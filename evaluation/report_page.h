@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/json.h"
+
 namespace genzoo {
 
 /// Text as HTML shows it, in an element or a quoted attribute: & < > " ' escaped; what is not UTF-8, and control
@@ -15,6 +17,9 @@ std::string escape_html(std::string_view text);
 /// Values are put in as they are and not looked at again. Throws std::logic_error for a name without a value, or a part
 /// without its end.
 std::string fill_page(std::string_view page, const std::map<std::string, std::string, std::less<>>& values);
+
+/// JSON as it may stand within <script>.
+std::string json_for_script(const Json& data);
 
 /// The bytes in base64 (RFC 4648), for data addresses.
 std::string base64(std::string_view bytes);

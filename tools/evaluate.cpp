@@ -26,15 +26,27 @@ std::string value_and_error(const Metric& metric) {
   return metric.standard_error ? fmt::format("{} +- {:.4f}", value, *metric.standard_error) : value;
 }
 
+std::string describe(const Profile& profile) {
+  Table table;
+  table.add({profile.x.words(), profile.y.words(), "n"});
+  for (const ProfilePoint& point : profile.points) {
+    const std::string error = point.standard_error ? fmt::format(" +- {:.2g}", *point.standard_error) : "";
+    table.add({fmt::format("{}", point.x), fmt::format("{:.5g}{}", point.mean, error), std::to_string(point.n)});
+  }
+  return fmt::format("\n{}: {}\n{}", profile.name, profile.detail, table.text());
+}
+
 std::string describe(const Evaluation& evaluation) {
   Table table;
   table.add({"metric", "value", "unit", "kind", "of", "n", "detail"});
   for (const Metric& m : evaluation.metrics) {
     table.add({m.name, value_and_error(m), m.unit, m.kind, m.of, std::to_string(m.n), m.detail});
   }
-  std::string text = fmt::format("{}: {} on {}, {} split, step {}, {} weights\n\n{}", evaluation.run, evaluation.model,
+  std::string text = fmt::format("{}: {} on {}, {} split, step {}, {} weights\n{}", evaluation.run, evaluation.model,
                                  evaluation.dataset, evaluation.split, evaluation.step,
-                                 evaluation.weights == "ema" ? "averaged" : "raw", table.text());
+                                 evaluation.weights == "ema" ? "averaged" : "raw",
+                                 evaluation.metrics.empty() ? "" : "\n" + table.text());
+  for (const Profile& profile : evaluation.profiles) text += describe(profile);
   for (const auto& note : evaluation.notes) text += fmt::format("note: {}\n", note);
   return text;
 }
@@ -95,7 +107,8 @@ Verb evaluate_verb() {
            "likelihood, translation (of pairs), monitors (losses, signs of health); of samples: frechet, kernel, "
            "precision_recall, density_coverage, modes, memorization; forgetting: of a fine-tuned run, losses before "
            "and "
-           "after, on new and old data; without: likelihood,translation,monitors,forgetting"},
+           "after, on new and old data; profiles: curves of a model of pairs, against lengths and distances of "
+           "validation and test together; without: likelihood,translation,monitors,forgetting"},
           {"k", Takes::integer, "K", "draws per example for a bound or estimate", "1", false, positive},
           {"samples", Takes::integer, "N", "drawn for metrics of samples", "10000", false, positive},
           {"inception", Takes::text, "FILE",

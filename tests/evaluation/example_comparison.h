@@ -220,6 +220,43 @@ inline Comparison texts() {
   return comparison;
 }
 
+/// Sources and targets: profiles of two models of three seeds and of one of a single seed.
+inline Comparison pairs() {
+  Comparison comparison;
+  comparison.title = "recall";
+  comparison.protocol = {{"data", "recall"}};
+  comparison.spec.dataset = "recall";
+  comparison.spec.kind = DataKind::pairs;
+  for (const std::string name : {"lstm", "gru", "transformer"}) {
+    ComparedModel& model = comparison.models.emplace_back();
+    model.name = name;
+    model.family = name;
+    const double forgets = name == "transformer" ? 0.001 : name == "gru" ? 0.08 : 0.12;
+    for (int seed = 0; seed < (name == "gru" ? 1 : 3); ++seed) {
+      model.runs.push_back(run(name, seed, {metric("exact_match", 0.5, "share", "texts", Better::higher, 1000)}));
+      Profile recall{.name = "recall_by_distance",
+                     .x = {.title = "distance before the source's end", .unit = "chars"},
+                     .y = {.title = "recalled", .unit = "share"},
+                     .points = {},
+                     .detail = "share of values that are told right"};
+      Profile speed{.name = "tokens_per_second_by_length",
+                    .x = {.title = "length of the source", .unit = "chars", .log = true},
+                    .y = {.title = "speed of training", .unit = "chars/s", .log = true},
+                    .points = {},
+                    .detail = "a timing"};
+      for (int i = 1; i <= 6; ++i) {
+        const double d = 4 * i, length = std::pow(2.0, 3 + i);
+        recall.points.push_back(
+            {.x = d, .mean = std::exp(-forgets * d) - 0.01 * seed, .standard_error = 0.02, .n = 100});
+        speed.points.push_back({.x = length, .mean = 2e5 * forgets / (1 + length / 200) + seed, .n = 10});
+      }
+      if (name == "transformer") speed.points.pop_back();  // beyond its context
+      model.runs.back().evaluation.profiles = {recall, speed};
+    }
+  }
+  return comparison;
+}
+
 /// Nothing is as it should be: names that are markup, numbers that are none, models without anything.
 inline Comparison hostile() {
   const std::string attack = "<script>alert(1)</script>&\"'{{curves}}</title><!--";
@@ -239,6 +276,14 @@ inline Comparison hostile() {
   broken.runs[1].curve[0].loss = 1e6;
   broken.runs[1].curve[5].loss = NAN;
   broken.runs[1].costs->training_flops = INFINITY;
+  for (ComparedRun& run : broken.runs) {
+    run.evaluation.profiles = {
+        {.name = attack,
+         .x = {.title = attack, .unit = attack, .log = true},
+         .y = {.title = attack, .unit = "", .log = true},
+         .points = {{.x = 0, .mean = 1}, {.x = 1, .mean = NAN}, {.x = 2, .mean = 1}, {.x = 3}, {.x = 4, .mean = 2}},
+         .detail = attack}};
+  }
   ComparedModel& empty = comparison.models.emplace_back();
   empty.name = "nothing";
   empty.family = "vae";

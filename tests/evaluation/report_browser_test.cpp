@@ -13,13 +13,13 @@ TEST_CASE("a browser draws every report, on a phone as well", "[evaluation][repo
   if (!browser) SKIP(kNoBrowser);
   std::vector<Browser::View> views;
   const std::vector<Comparison> comparisons = {example::images(), example::hostile(), example::texts(),
-                                               example::points()};
+                                               example::points(), example::pairs()};
   for (const Comparison& comparison : comparisons) {
     const std::string page = report_html(comparison);
     for (const int width : {360, 1200}) views.push_back({page, width});
   }
   const std::vector<Json> seen = browser->look_at(views, "--window-size=1600,1200");
-  const std::vector<int> charts = {2, 4, 4, 2};
+  const std::vector<int> charts = {2, 5, 4, 2, 2};
   for (size_t i = 0; i < seen.size(); ++i) {
     const Json& view = seen[i];
     INFO(i << ": " << view.dump());

@@ -32,6 +32,7 @@ std::vector<std::pair<std::string, Comparison>> comparisons() {
   return {{"images", example::images()},
           {"points", example::points()},
           {"texts", example::texts()},
+          {"pairs", example::pairs()},
           {"hostile", example::hostile()},
           {"one model", one},
           {"other channels", color},
