@@ -52,8 +52,9 @@ std::string capitalized(std::string text) {
   return text;
 }
 
-/// A number of a profile with its error: of large ones the digits that matter.
-std::string value_text(const ProfilePoint& point) {
+/// A number of a profile with its error: of large ones the digits that matter, of shares three.
+std::string value_text(const ProfileAxis& axis, const ProfilePoint& point) {
+  if (axis.unit == "share") return with_error(point.mean, point.standard_error, 3);
   if (std::abs(point.mean) >= 1000) {
     const std::string mean = grouped(std::llround(point.mean));
     return point.standard_error ? fmt::format("{} ± {}", mean, brief(*point.standard_error)) : mean;
@@ -113,7 +114,7 @@ ReportTable profile_table(const ProfileChart& chart) {
       if (point == line.points.end()) {
         row.push_back({.text = "—", .note = "", .mark = TableCell::Mark::missing});
       } else {
-        row.push_back({.text = value_text(*point)});
+        row.push_back({.text = value_text(chart.y, *point)});
       }
     }
     table.rows.push_back(std::move(row));
