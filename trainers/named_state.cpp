@@ -4,6 +4,11 @@
 #include <torch/nn/module.h>
 #include <torch/utils.h>
 
+#include <algorithm>
+#include <span>
+#include <string>
+#include <vector>
+
 #include "core/error.h"
 #include "core/file.h"
 
@@ -12,6 +17,14 @@ namespace {
 
 std::string form(const Tensor& tensor) {
   return fmt::format("{} ({})", c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "));
+}
+
+/// The first few of them: another model's weights differ in all their tensors.
+std::string in_words(const std::vector<std::string>& mistakes) {
+  constexpr size_t kTold = 4;
+  const auto told = std::span(mistakes).first(std::min(kTold, mistakes.size()));
+  const size_t more = mistakes.size() - told.size();
+  return fmt::format("{}{}", fmt::join(told, "; "), more > 0 ? fmt::format("; and {} more", more) : "");
 }
 
 }  // namespace
@@ -33,19 +46,19 @@ std::string state_digest(const NamedTensors& state) {
 }
 
 void load_state(const NamedTensors& own, const NamedTensors& saved, const std::string& where) {
-  std::string mistakes;
+  std::vector<std::string> mistakes;
   for (const auto& [name, tensor] : own) {
     const auto found = saved.find(name);
     if (found == saved.end()) {
-      mistakes += fmt::format(" {} is missing;", name);
+      mistakes.push_back(fmt::format("{} is missing", name));
     } else if (found->second.sizes() != tensor.sizes() || found->second.scalar_type() != tensor.scalar_type()) {
-      mistakes += fmt::format(" {} is {}, wanted {};", name, form(found->second), form(tensor));
+      mistakes.push_back(fmt::format("{} is {}, wanted {}", name, form(found->second), form(tensor)));
     }
   }
   for (const auto& [name, tensor] : saved) {
-    if (!own.contains(name)) mistakes += fmt::format(" {} is left over;", name);
+    if (!own.contains(name)) mistakes.push_back(fmt::format("{} is left over", name));
   }
-  if (!mistakes.empty()) throw RunError(fmt::format("{}:{} nothing was loaded", where, mistakes));
+  if (!mistakes.empty()) throw RunError(fmt::format("{}: {}; nothing was loaded", where, in_words(mistakes)));
   const torch::NoGradGuard no_grad;
   for (const auto& [name, tensor] : own) tensor.copy_(saved.at(name));
 }
