@@ -26,7 +26,7 @@ void require_one_data_set(const std::vector<Contestant>& contestants, SharedData
   const Dataset& first = data.of(contestants[0].config);
   for (const Contestant& c : contestants) {
     const Dataset& other = data.of(c.config);
-    if (same_data(first, other)) continue;
+    if (data.same(contestants[0].config, c.config)) continue;
     throw UsageError(
         fmt::format("{} learns from {} ({}, {} to train on) and {} from {} ({}, {} to train on), which are not the "
                     "same examples; one comparison is of one data set, split in one way",
@@ -37,8 +37,10 @@ void require_one_data_set(const std::vector<Contestant>& contestants, SharedData
 
 void require_models(const std::vector<Contestant>& contestants, SharedData& data) {
   for (const Contestant& c : contestants) {
-    const AnyModel model = make_model(c.config.model, data.of(c.config).spec, /*seed=*/0);
+    const DataSpec& spec = data.of(c.config).spec;
+    const AnyModel model = make_model(c.config.model, spec, /*seed=*/0);
     if (model.can.sample || model.can.log_prob || model.can.generate || model.can.pair_logits) continue;
+    if (model.can.class_logits && spec.kind == DataKind::documents) continue;
     throw UsageError(
         fmt::format("{}: {} draws no samples and has no likelihood, so there is nothing to compare; it can: {}", c.name,
                     model.family, fmt::join(model.can.names(), ", ")));

@@ -195,7 +195,7 @@ class Comparing final {
       return {Ending::unfinished,
               fmt::format("unfinished, step {} of {}{}", loaded.step, steps, status.empty() ? "" : ": " + status)};
     }
-    if (c.to_train && loaded.model.can.fit) return {Ending::complete, "its one pass over the text"};
+    if (c.to_train && loaded.model.can.fit) return {Ending::complete, "its one pass over the data"};
     const bool own = !c.to_train || std::holds_alternative<OwnSteps>(request_.budget);
     return {Ending::complete, own ? "its config's steps" : "budget of " + describe(request_.budget)};
   }
@@ -214,7 +214,11 @@ class Comparing final {
     if (is_likelihood || built.can.pair_logits)
       model.loss_unit = dataset.spec.has_tokens() ? "nats/" + counted_in(dataset.spec)
                                                   : fmt::format("nats of {}", treatment_of(dataset.spec));
+    if (dataset.spec.kind == DataKind::documents) model.loss_unit = "nats";
     for (const auto& note : model.runs[0].evaluation.notes) model.notes.push_back(note);
+    if (const int64_t n = c.config.train.examples; n > 0) {
+      model.notes.push_back(fmt::format("it learned from the first {} of the training examples alone", n));
+    }
     for (const ComparedRun& run : model.runs) {
       if (run.ending == Ending::complete) continue;
       model.notes.push_back(fmt::format("seed {}: {}", run.seed, run.stopped_by));

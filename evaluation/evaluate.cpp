@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "data/pairs.h"
 #include "evaluation/likelihood.h"
+#include "evaluation/measured_classification.h"
 #include "evaluation/measured_likelihood.h"
 #include "evaluation/measured_profiles.h"
 #include "evaluation/measured_translation.h"
@@ -90,7 +91,7 @@ Split choose_split(const Dataset& dataset, const EvaluateOptions& options, Evalu
   return default_split(dataset);
 }
 
-/// Of likelihood, translation and monitors, which are measured unless others are asked for.
+/// Of likelihood, classification, translation and monitors, which are measured unless others are asked for.
 bool wants(const EvaluateOptions& options, const std::string& name) {
   return options.metrics.empty() || std::ranges::count(options.metrics, name) > 0;
 }
@@ -106,6 +107,16 @@ void add_likelihood(const LoadedModel& loaded, const Dataset& dataset, Split spl
   if (!options.metrics.empty()) refuse(loaded, "has no likelihood", can.likelihood.detail);
   evaluation.missing["likelihood"] = "it has none: " + can.likelihood.detail;
   evaluation.notes.push_back(fmt::format("{} has no likelihood: {}", loaded.model.family, can.likelihood.detail));
+}
+
+void add_classification(const LoadedModel& loaded, const Dataset& dataset, Split split, const EvaluateOptions& options,
+                        Evaluation& evaluation) {
+  if (!loaded.model.can.class_logits) {
+    if (!options.metrics.empty()) refuse(loaded, "tells no classes apart");
+    return;
+  }
+  std::ranges::move(classification_metrics(loaded, dataset, split, options.limit),
+                    std::back_inserter(evaluation.metrics));
 }
 
 void add_translation(const LoadedModel& loaded, const Dataset& dataset, Split split, const EvaluateOptions& options,
@@ -181,6 +192,7 @@ Evaluation evaluate(const LoadedModel& loaded, const Dataset& dataset, const Eva
   const Split split = choose_split(dataset, options, evaluation);
   evaluation.split = kSplitNames[static_cast<int>(split)];
   if (wants(options, "likelihood")) add_likelihood(loaded, dataset, split, options, evaluation);
+  if (wants(options, "classification")) add_classification(loaded, dataset, split, options, evaluation);
   if (wants(options, "translation")) add_translation(loaded, dataset, split, options, evaluation);
   if (wants(options, "monitors")) add_loss_metrics(loaded, dataset, split, options, evaluation);
   if (wants(options, "monitors")) add_monitors(loaded, dataset, split, options, evaluation);

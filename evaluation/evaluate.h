@@ -13,20 +13,20 @@
 namespace genzoo {
 
 /// What can be measured. likelihood: log-likelihoods, and where the data's density is known the divergence from it;
-/// translation: what a model of pairs makes of sources, beside their targets; monitors: the training objective and its
-/// terms, in evaluation mode, and the model's signs of health; forgetting: of runs
-/// that began with another's weights, see forgetting.h; profiles: of models of pairs, see measured_profiles.h; the
-/// rest: metrics of samples, see SampleMetrics.
-inline constexpr const char* kMetricNames[] = {"likelihood",   "translation",      "monitors",         "frechet",
-                                               "kernel",       "precision_recall", "density_coverage", "modes",
-                                               "memorization", "forgetting",       "profiles"};
+/// classification: how well classes are told apart; translation: what a model of pairs makes of sources, beside their
+/// targets; monitors: the training objective and its terms, in evaluation mode, and the model's signs of health;
+/// forgetting: of runs that began with another's weights, see forgetting.h; profiles: of models of pairs, see
+/// measured_profiles.h; the rest: metrics of samples, see SampleMetrics.
+inline constexpr const char* kMetricNames[] = {"likelihood", "classification", "translation",      "monitors",
+                                               "frechet",    "kernel",         "precision_recall", "density_coverage",
+                                               "modes",      "memorization",   "forgetting",       "profiles"};
 
 /// Throws UsageError for a name that is none of kMetricNames.
 void require_metrics(const std::vector<std::string>& metrics);
 
 struct EvaluateOptions {
   std::optional<Split> split;  ///< nothing: test, or validation where there is no test split, and the notes say so
-  std::vector<std::string> metrics;  ///< of kMetricNames; empty: the first three, where there are any
+  std::vector<std::string> metrics;  ///< of kMetricNames; empty: the first four, where there are any
   int64_t k = 1;                     ///< draws per example for a bound or estimate
   int64_t limit = 0;                 ///< first examples of the split; 0: all
   int64_t samples = 10000;           ///< drawn for metrics of samples

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "evaluation/evaluate.h"
+#include "evaluation/measured_classification.h"
 #include "trainers/samples.h"
 #include "trainers/text_generation.h"
 #include "trainers/translations.h"
@@ -59,6 +60,9 @@ void add_exhibits(const LoadedModel& loaded, const Dataset& dataset, Split split
   if (can.translate) {
     const EvaluationSource pairs(dataset, split, kShownTranslations, /*context=*/0, kShownTranslations, loaded.device);
     model.texts = {show_translations(loaded.model, spec, pairs.batch(0), kShownTranslations, loaded.device)};
+  }
+  if (can.class_logits && spec.kind == DataKind::documents) {
+    model.texts = {show_classifications(loaded, dataset, split, kShownDocuments)};
   }
   if (can.generate) {
     TextRequest request;

@@ -17,6 +17,7 @@ inline constexpr int64_t kShownReconstructions = 8;
 inline constexpr int64_t kShownTexts = 2;
 inline constexpr int64_t kShownTokens = 400;
 inline constexpr int64_t kShownTranslations = 8;
+inline constexpr int64_t kShownDocuments = 8;
 
 /// Fills in what the model can show; the rest stays undefined.
 void add_exhibits(const LoadedModel& loaded, const Dataset& dataset, Split split, const SampleMetrics* real,

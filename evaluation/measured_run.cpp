@@ -39,8 +39,8 @@ Costs costs_of(const LoadedModel& loaded, const Dataset& dataset) {
   if (seconds <= 0) return costs;  // the log tells nothing
   const Abilities& can = loaded.model.can;
   const int64_t items =
-      loaded.step *
-      (can.fit ? dataset.count(Split::train) : train.accumulate * train.batch_size * std::max<int64_t>(can.context, 1));
+      loaded.step * (can.fit ? dataset.learning_from(train.examples).count(Split::train)
+                             : train.accumulate * train.batch_size * std::max<int64_t>(can.context, 1));
   costs.training_seconds = seconds;
   costs.items_per_s = static_cast<double>(items) / seconds;
   return costs;

@@ -20,6 +20,8 @@ struct MetricWords {
 constexpr MetricWords kMetrics[] = {{"bound", "bound of one draw"},
                                     {"bleu", "BLEU"},
                                     {"chrf", "chrF"},
+                                    {"cross_entropy", "cross-entropy"},
+                                    {"macro_f1", "macro F1"},
                                     {"frechet", "Fréchet distance"},
                                     {"kernel", "kernel distance"},
                                     {"high_quality", "share of high quality"},
@@ -32,8 +34,8 @@ constexpr MetricWords kMetrics[] = {{"bound", "bound of one draw"},
 constexpr const char* kOfFeatures[] = {"frechet", "kernel", "precision", "recall", "density", "coverage"};
 
 /// Metrics that count samples or examples, or balls that hold them: multiples of 1/n.
-constexpr const char* kShares[] = {"precision",    "recall",         "density",    "coverage",
-                                   "high_quality", "token_accuracy", "exact_match"};
+constexpr const char* kShares[] = {"precision",    "recall",         "density",     "coverage",
+                                   "high_quality", "token_accuracy", "exact_match", "accuracy"};
 
 bool is_among(std::span<const char* const> names, const std::string& name) {
   return std::ranges::any_of(names, [&](const char* known) { return name == known; });

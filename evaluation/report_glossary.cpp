@@ -32,6 +32,18 @@ constexpr Known kKnown[] = {
      "The mean of log p of the data's own density minus log p of the model, on data: an estimate of the "
      "Kullback-Leibler divergence (Kullback and Leibler, 1951); 0 is perfect.",
      "Where the model has only a bound of log p, this is an upper bound of the divergence."},
+    {"accuracy", "Accuracy",
+     "The share of labels that are the model's likeliest. Always naming the commonest class of the training examples "
+     "has the share that is told as that of the commonest class.",
+     "Where classes differ in size, the large ones decide; it does not see how sure the model was."},
+    {"cross_entropy", "Cross-entropy",
+     "The mean of −log p(label), in nats: 0 for a model that is sure and right, log K for one that knows nothing of K "
+     "classes.",
+     "A model that is sure of its mistakes, as naive Bayes is (Domingos and Pazzani, 1997), has a high one at a good "
+     "accuracy."},
+    {"macro_f1", "Macro F1",
+     "The mean over classes of F1, the harmonic mean of precision and recall, each class counting alike (Lewis, 1991).",
+     "Of a rare class a few examples decide."},
     {"token_accuracy", "Token accuracy",
      "The share of the targets' tokens, ends among them, that are the model's likeliest, given the source and the true "
      "tokens before.",

@@ -2,6 +2,9 @@
 
 #include <torch/utils.h>
 
+#include <utility>
+#include <vector>
+
 #include "data/images.h"
 #include "data/pairs.h"
 #include "data/tokenizers/tokenizer.h"
@@ -14,6 +17,18 @@ std::string text_of(const Choice& data) {
   ExperimentConfig only;
   only.data = data;
   return write_config(only);
+}
+
+/// A data set's settings without those of its tokens, by which documents are neither chosen, ordered nor split.
+std::vector<std::pair<std::string, std::string>> settings_but_tokens(const Choice& data) {
+  ExperimentConfig only;
+  only.data = data;
+  auto settings = flatten_config([&](Fields& f) { only.fields(f); });
+  const std::string tokens = "data." + data.name + ".tokens", most = "data." + data.name + ".max_tokens";
+  std::erase_if(settings, [&](const auto& setting) {
+    return setting.first == tokens || setting.first.starts_with(tokens + ".") || setting.first == most;
+  });
+  return settings;
 }
 
 /// A split's images as stored, or where `bits`, for treatments that differ, the draw that binarization makes of them
@@ -31,15 +46,18 @@ bool same_examples(const Dataset& a, const Dataset& b, Split split) {
   return torch::equal(images_of(a, split, bits), images_of(b, split, bits));
 }
 
-/// The text of a split, or its pairs of texts, a line each.
+/// The text of a split, or its pairs of texts, or its documents with their labels, a line each.
 std::string text_of(const Dataset& dataset, Split split) {
   const DataSpec& spec = dataset.spec;
   const auto tokenizer = tokenizer_from_json(spec.tokenizer);
   if (spec.kind == DataKind::tokens) return tokenizer->decode(dataset[split].x.to(torch::kLong));
   std::string text;
+  const Examples& examples = dataset[split];
   for (int64_t i = 0; i < dataset.count(split); ++i) {
-    text += text_before_end(spec, *tokenizer, dataset[split].x[i]) + "\t" +
-            text_before_end(spec, *tokenizer, dataset[split].y[i]) + "\n";
+    const std::string other = spec.kind == DataKind::documents
+                                  ? spec.class_names[static_cast<size_t>(examples.y[i].item<int64_t>())]
+                                  : text_before_end(spec, *tokenizer, examples.y[i]);
+    text += text_before_end(spec, *tokenizer, examples.x[i]) + "\t" + other + "\n";
   }
   return text;
 }
@@ -50,6 +68,13 @@ const Dataset& SharedData::of(const ExperimentConfig& config) {
   auto& place = opened_[text_of(config.data)];
   if (!place) place = std::make_unique<Dataset>(open_dataset(config.data, places_));
   return *place;
+}
+
+bool SharedData::same(const ExperimentConfig& a, const ExperimentConfig& b) {
+  const Dataset &first = of(a), &other = of(b);
+  const bool documents = first.spec.kind == DataKind::documents && other.spec.kind == DataKind::documents;
+  if (documents && settings_but_tokens(a.data) == settings_but_tokens(b.data)) return true;
+  return same_data(first, other);
 }
 
 bool same_data(const Dataset& a, const Dataset& b) {

@@ -104,11 +104,12 @@ Verb evaluate_verb() {
       with_run_options({
           {"split", Takes::word, "train|validation|test", "test, or validation where there is no test split"},
           {"metrics", Takes::text, "A,B",
-           "likelihood, translation (of pairs), monitors (losses, signs of health); of samples: frechet, kernel, "
+           "likelihood, classification (of labelled data), translation (of pairs), monitors (losses, signs of health); "
+           "of samples: frechet, kernel, "
            "precision_recall, density_coverage, modes, memorization; forgetting: of a fine-tuned run, losses before "
            "and "
            "after, on new and old data; profiles: curves of a model of pairs, against lengths and distances of "
-           "validation and test together; without: likelihood,translation,monitors,forgetting"},
+           "validation and test together; without: likelihood,classification,translation,monitors,forgetting"},
           {"k", Takes::integer, "K", "draws per example for a bound or estimate", "1", false, positive},
           {"samples", Takes::integer, "N", "drawn for metrics of samples", "10000", false, positive},
           {"inception", Takes::text, "FILE",

@@ -25,6 +25,7 @@ Verb interpolate_verb();
 Verb reconstruct_verb();
 Verb generate_verb();
 Verb score_verb();
+Verb classify_verb();
 Verb encode_verb();
 Verb decode_verb();
 Verb evaluate_verb();

@@ -10,10 +10,10 @@ namespace genzoo {
 
 std::span<const Verb> verbs() {
   static const std::vector<Verb> table = {
-      train_verb(),   sample_verb(),    interpolate_verb(), reconstruct_verb(), generate_verb(),
-      score_verb(),   encode_verb(),    decode_verb(),      evaluate_verb(),    inspect_verb(),
-      compare_verb(), bench_verb(),     models_verb(),      datasets_verb(),    config_verb(),
-      fetch_verb(),   tokenizer_verb(), export_verb(),      import_verb(),      list_verb(),
+      train_verb(),    sample_verb(), interpolate_verb(), reconstruct_verb(), generate_verb(), score_verb(),
+      classify_verb(), encode_verb(), decode_verb(),      evaluate_verb(),    inspect_verb(),  compare_verb(),
+      bench_verb(),    models_verb(), datasets_verb(),    config_verb(),      fetch_verb(),    tokenizer_verb(),
+      export_verb(),   import_verb(), list_verb(),
   };
   return table;
 }

@@ -16,9 +16,9 @@ TEST_CASE("no verb: help and exit 2; help: exit 0", "[tools]") {
   CHECK(help.code == 0);
   CHECK(help.err == "");
   CHECK(help.out == alone.err);
-  for (const char* verb : {"train",  "sample",    "interpolate", "reconstruct", "generate", "score",    "encode",
-                           "decode", "evaluate",  "compare",     "bench",       "models",   "datasets", "config",
-                           "fetch",  "tokenizer", "export",      "import",      "inspect",  "list"}) {
+  for (const char* verb : {"train",  "sample", "interpolate", "reconstruct", "generate", "score",   "classify",
+                           "encode", "decode", "evaluate",    "compare",     "bench",    "models",  "datasets",
+                           "config", "fetch",  "tokenizer",   "export",      "import",   "inspect", "list"}) {
     INFO(verb);
     CHECK(help.out.find(std::string("\n  ") + verb + " ") != std::string::npos);
   }

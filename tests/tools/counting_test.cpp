@@ -63,7 +63,7 @@ TEST_CASE("counts are trained, scored, continued and evaluated by the verbs of a
 TEST_CASE("what counting cannot do is refused in a line", "[tools][counting]") {
   const TempDir folder;
   const std::string err = usage_error_of({"train", counting(folder.path(), "{steps: 2}")});
-  CHECK(err == "genzoo: ngram learns in one pass over the text: set train.steps to 1, not 2\n");
+  CHECK(err == "genzoo: ngram learns in one pass over its data: set train.steps to 1, not 2\n");
   const std::string run = (folder / "run").string();
   REQUIRE(genzoo({"train", counting(folder.path()), "--run", run, "--quiet"}).code == 0);
   CHECK(usage_error_of({"generate", run, "--weight-type", "int8"}).find("no weights to round") != std::string::npos);
@@ -84,7 +84,7 @@ TEST_CASE("a comparison gives its budget to those who descend, and one step to t
     REQUIRE(ended.code == 0);
     const Json json = Json::parse(read_text(out / "results.json"));
     CHECK(json.at("runs")[0].at("step") == 1);
-    CHECK(json.at("runs")[0].at("stopped_by") == "its one pass over the text");
+    CHECK(json.at("runs")[0].at("stopped_by") == "its one pass over the data");
     CHECK(json.at("runs")[1].at("step").get<int64_t>() >= 1);
     for (const Json& run : json.at("runs")) CHECK(run.at("metrics")[0].at("unit") == "nats/char");
     CHECK(read_text(out / "report.md").find("counting took") == std::string::npos);
