@@ -80,7 +80,7 @@ Verb classify_verb() {
       "A line for each: the likeliest label, its probability, and the text, with tabs between them; with --json the\n"
       "probabilities of all labels. Each example is taken alone.",
       with_run_options({
-          {"prompt", Takes::any_times, "TEXT", "a text; may be given several times"},
+          {"prompt", Takes::any_times, "TEXT", "a text"},
           {"in", Takes::text, "FILE",
            "a text file, a text a line, or a .safetensors with the array `x` of uint8 images (N, C, H, W)"},
       }),
