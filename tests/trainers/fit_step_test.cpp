@@ -46,7 +46,7 @@ TEST_CASE("a model that counts takes one step and no average", "[trainers][step]
     return message_of<UsageError>([&] { Trainer(experiment(sets), dataset, RunFolder(folder / "run")); });
   };
   CHECK(refusal({}) == "");
-  CHECK(refusal({"train.steps=2"}) == "ngram learns in one pass over the text: set train.steps to 1, not 2");
+  CHECK(refusal({"train.steps=2"}) == "ngram learns in one pass over its data: set train.steps to 1, not 2");
   CHECK(contains(refusal({"train.steps=0"}), "set train.steps to 1, not 0"));
   CHECK(contains(refusal({"train.ema={halflife_images: 9}"}), "train.ema: ngram counts"));
   CHECK(contains(refusal({"train.optimizers.generator=sgd"}), "train.optimizers is for two players"));
