@@ -24,8 +24,8 @@ std::string report_html(const Comparison& comparison);
 std::string report_markdown(const Comparison& comparison, const std::string& picture = "grids.png");
 
 /// {"title", "protocol", "runs", "floors", "columns", "verdicts", "profiles", "notes"}: each run is
-/// Evaluation::to_json() with its experiment, seed, costs and learning curve; each column holds a cell a model; profiles
-/// are means over seeds, see profiles_json.
+/// Evaluation::to_json() with its experiment, seed, costs and learning curve; each column holds a cell a model;
+/// profiles are means over seeds, see profiles_json.
 Json report_json(const Comparison& comparison);
 
 /// Long form, RFC 4180: a header, then one row a (model, seed, metric), the costs and the floors included.

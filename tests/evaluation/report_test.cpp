@@ -29,14 +29,10 @@ std::vector<std::pair<std::string, Comparison>> comparisons() {
   Comparison color = example::images();
   color.models[0].samples = example::strokes(8, 1, 2, /*channels=*/3);
   color.models[0].nearest = example::strokes(3, 1, 2);
-  return {{"images", example::images()},
-          {"points", example::points()},
-          {"texts", example::texts()},
-          {"pairs", example::pairs()},
-          {"hostile", example::hostile()},
-          {"one model", one},
-          {"other channels", color},
-          {"nothing", {}}};
+  return {{"images", example::images()},   {"points", example::points()},
+          {"texts", example::texts()},     {"pairs", example::pairs()},
+          {"hostile", example::hostile()}, {"one model", one},
+          {"other channels", color},       {"nothing", {}}};
 }
 
 TEST_CASE("a page is filled once, and parts without a value go", "[evaluation][report]") {
