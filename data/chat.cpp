@@ -4,8 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -25,15 +23,15 @@ const std::vector<NamedChatTemplate>& templates() {
   static const std::vector<NamedChatTemplate> known = {
       {"plain",
        "\"User: ...\", \"Assistant: ...\", a line each",
-       "Assistant: ",
+       nullptr,
        {{"", "\n"}, {"User: ", "\n"}, {"Assistant: ", "\n"}}},
       {"chatml", "OpenAI's ChatML, Qwen's and others'", "<|im_start|>", of_names("<|im_start|>", "\n", "<|im_end|>\n")},
       {"llama3", "Llama 3's", "<|start_header_id|>",
        of_names("<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>")},
-      {"zephyr", "Zephyr's, TinyLlama's", "<|assistant|>", of_names("<|", "|>\n", "</s>\n")},
+      {"zephyr", "Zephyr's, TinyLlama's", nullptr, of_names("<|", "|>\n", "</s>\n")},
       {"alpaca",
        "Alpaca's, Taori et al. (2023)",
-       "### Response:",
+       nullptr,
        {{"", "\n\n"}, {"### Instruction:\n", "\n\n"}, {"### Response:\n", "\n\n"}}},
   };
   return known;
@@ -81,11 +79,18 @@ std::vector<Message> conversation_of(std::string_view line, const std::string& p
 }
 
 /// What was said before each answer, and the answer.
-void add_answers(const std::vector<Message>& messages, const ChatTemplate& frames, int64_t line,
-                 std::vector<TextPair>& pairs) {
+void add_answers(const std::vector<Message>& messages, const ChatTemplate& frames, const std::string& where,
+                 int64_t line, std::vector<TextPair>& pairs) {
   for (size_t i = 0; i < messages.size(); ++i) {
     if (messages[i].role != Role::assistant) continue;
-    pairs.push_back({frames.question(std::span(messages).first(i)), messages[i].content, line});
+    const std::string question = frames.question(std::span(messages).first(i));
+    if (question.empty()) {
+      throw RunError(
+          fmt::format("{}:{}: nothing stands before an answer; mend the line, or give the template an "
+                      "'assistant_before'",
+                      where, line));
+    }
+    pairs.push_back({question, messages[i].content, line});
   }
 }
 
@@ -173,7 +178,8 @@ const ChatTemplate& chat_template(const std::string& name) {
 
 std::optional<ChatTemplate> recognize_chat_template(std::string_view jinja) {
   for (const NamedChatTemplate& known : templates()) {
-    if (jinja.find(known.sign) != jinja.npos) return known.frames;
+    if (jinja == known.frames.to_jinja()) return known.frames;
+    if (known.sign && jinja.find(known.sign) != jinja.npos) return known.frames;
   }
   return std::nullopt;
 }
@@ -227,7 +233,7 @@ Dataset open(const ConversationsConfig& config, const DataPlaces&) {
   const ChatTemplate frames = frames_of(config.chat);
   PairTexts texts;
   for (size_t i = 0; i < all.size(); ++i) {
-    add_answers(all[i], frames, static_cast<int64_t>(i) + 1, i < train ? texts.train : texts.validation);
+    add_answers(all[i], frames, config.file, static_cast<int64_t>(i) + 1, i < train ? texts.train : texts.validation);
   }
   Dataset dataset = make_pairs_dataset("conversations", texts, config.tokens, config.file);
   dataset.spec.chat = frames.to_json();

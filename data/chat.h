@@ -47,7 +47,7 @@ struct ChatTemplate {
 struct NamedChatTemplate {
   const char* name;
   const char* doc;
-  const char* sign;  ///< what is in every template of its kind, and in none of the others
+  const char* sign;  ///< what stands in templates of its kind and in no others; nullptr: others look alike
   ChatTemplate frames;
 };
 std::span<const NamedChatTemplate> chat_templates();
@@ -56,7 +56,8 @@ std::span<const NamedChatTemplate> chat_templates();
 const ChatTemplate& chat_template(const std::string& name);
 
 /// The known template that a template in Jinja, as `transformers` keeps them, seems to be; nothing when none is. Such
-/// templates are programs, which are not run: one is known by its signs, and what else it does is not done.
+/// templates are programs, which are not run: one is known by its sign, and what else it does is not done, or for being
+/// what to_jinja() writes.
 std::optional<ChatTemplate> recognize_chat_template(std::string_view jinja);
 
 // The known templates, and frames of one's own, as a config names them.

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "data/synthetic.h"
 #include "data/text_rows.h"
 
@@ -56,7 +57,12 @@ std::vector<PlacedText> placed_texts(const std::vector<Document>& documents) {
 
 std::vector<std::string> classes_of(const std::vector<Document>& documents, const std::string& where) {
   std::set<std::string> labels;
-  for (const Document& document : documents) labels.insert(document.label);
+  for (const Document& document : documents) {
+    if (labels.insert(document.label).second && !is_utf8(document.label)) {
+      throw RunError(fmt::format("{}:{}: the label is not UTF-8, which labels are whatever tokens are; mend the line",
+                                 where, document.line));
+    }
+  }
   if (labels.size() < 2) {
     throw RunError(fmt::format("{}: its documents have {}; wanted at least 2 labels to tell apart", where,
                                labels.empty() ? "no labels" : fmt::format("one label, \"{}\"", *labels.begin())));

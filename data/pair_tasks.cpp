@@ -165,7 +165,9 @@ PairTexts split_recalls(const RecallConfig& config) {
   };
   PairTexts texts;
   std::unordered_set<std::string> held_out;
-  while (wants_more(texts.train, training) || wants_more(texts.validation, validation)) {
+  constexpr int kPatience = 64;  // draws of kTogether sources without one that is wanted
+  for (int in_vain = 0; wants_more(texts.train, training) || wants_more(texts.validation, validation);) {
+    const size_t found = texts.train.size() + texts.validation.size();
     for (Drawn& drawn : draw(kTogether, rng)) {
       if (!is_held_out(drawn.key, config.validation, config.data_seed)) {
         if (wants_more(texts.train, training)) texts.train.push_back(std::move(drawn.pair));
@@ -173,6 +175,12 @@ PairTexts split_recalls(const RecallConfig& config) {
         texts.validation.push_back(std::move(drawn.pair));
       }
     }
+    in_vain = texts.train.size() + texts.validation.size() > found ? 0 : in_vain + 1;
+    if (in_vain < kPatience) continue;
+    throw UsageError(fmt::format(
+        "data/recall: of the sources there are, which are few, {} were found to train on and {} for validation, wanted "
+        "{} and {}; take fewer examples, another data_seed, or more pairs, keys or values",
+        texts.train.size(), texts.validation.size(), training, validation));
   }
   return texts;
 }

@@ -36,7 +36,7 @@ void add_forgetting(const LoadedModel& loaded, const Dataset& dataset, const Eva
     }
     const Split split = options.split.value_or(default_split(dataset));
     add_likelihoods(parent, dataset, split, options, "", "_before", "of the weights it began with", evaluation);
-    const Dataset old = open_dataset(parent.config.data, places);
+    const Dataset old = dataset_of(parent, places);
     if (old.spec.tokenizer != loaded.spec.tokenizer || old.spec.kind != loaded.spec.kind) {
       throw RunError("the parent's data are of another kind");
     }

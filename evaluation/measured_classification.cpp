@@ -87,7 +87,9 @@ std::vector<Metric> classification_metrics(const LoadedModel& loaded, const Data
     metric.standard_error = mean.standard_error();
     return metric;
   };
-  const auto commonest = torch::bincount(dataset.train.y, {}, classes).argmax().item<int64_t>();
+  const auto commonest = torch::bincount(dataset.learning_from(loaded.config.train.examples).train.y, {}, classes)
+                             .argmax()
+                             .item<int64_t>();
   Metric f1 = metric("macro_f1", "", Better::higher, "mean over classes of F1, each class counting alike");
   f1.value = macro_f1(labels, likeliest, classes);
   return {with_mean(metric("accuracy", "share", Better::higher, "labels that are the model's likeliest"),
@@ -140,10 +142,11 @@ std::vector<Classified> classify_texts(const LoadedModel& loaded, const std::vec
   }
   const auto tokenizer = tokenizer_from_json(spec.tokenizer);
   const auto labels = class_labels(spec);
-  const EvalMode eval(*loaded.model.module);
-  std::vector<Classified> all;
+  // All are read before the first is told: a mistake in the last line should cost nobody the answers to the others.
+  std::vector<Tensor> rows;
+  std::vector<bool> cut;
   for (const std::string& text : texts) {
-    const std::string place = fmt::format("{}{}", where, all.size() + 1);
+    const std::string place = fmt::format("{}{}", where, rows.size() + 1);
     if (text.empty()) throw UsageError(fmt::format("{}: the text is empty; leave it out, or give it words", place));
     Tensor whole, tokens;
     try {
@@ -152,9 +155,14 @@ std::vector<Classified> classify_texts(const LoadedModel& loaded, const std::vec
     } catch (const UsageError& error) {
       throw UsageError(fmt::format("{}: {}", place, error.what()));
     }
-    const Tensor row = torch::cat({tokens, torch::full({1}, spec.end_token, torch::kLong)}).unsqueeze(0);
-    all.push_back(std::move(classified(loaded.model.can.class_logits(row.to(loaded.device)), labels).front()));
-    all.back().cut = tokens.size(0) < whole.size(0);
+    rows.push_back(torch::cat({tokens, torch::full({1}, spec.end_token, torch::kLong)}).unsqueeze(0));
+    cut.push_back(tokens.size(0) < whole.size(0));
+  }
+  const EvalMode eval(*loaded.model.module);
+  std::vector<Classified> all;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    all.push_back(std::move(classified(loaded.model.can.class_logits(rows[i].to(loaded.device)), labels).front()));
+    all.back().cut = cut[i];
   }
   return all;
 }

@@ -36,7 +36,7 @@ std::vector<Split> held_out(const Dataset& dataset) {
 
 int64_t pairs_of(int64_t wanted, int64_t limit) { return limit > 0 ? std::min(wanted, limit) : wanted; }
 
-/// "of the first 2,000 pairs each of validation and test".
+/// "of at most 2,000 pairs each of validation and test".
 std::string which_pairs(const Dataset& dataset, int64_t most) {
   std::string names;
   for (const Split split : held_out(dataset)) {
@@ -94,7 +94,7 @@ Profile gradient_profile(const LoadedModel& loaded, const AnyModel& model, const
     for (int64_t b = 0; b < source.batches(); ++b) {
       const Batch batch = source.batch(b);
       const Tensor x = batch.x.to(torch::kCPU);
-      add_gradients(means, model.can.source_gradients(batch.x, batch.y), x, loaded.spec.end_token,
+      add_gradients(means, model.can.source_gradients(batch.x, batch.y), x, loaded.spec,
                     dataset.distance ? dataset.distance(x) : Tensor());
     }
   }
@@ -164,9 +164,10 @@ Profile match_profile(const Translations& texts, const std::vector<int64_t>& pla
   return profile;
 }
 
-void add_gradients(MeansByPlace& means, const Tensor& norms, const Tensor& x, int64_t end_token, const Tensor& only) {
+void add_gradients(MeansByPlace& means, const Tensor& norms, const Tensor& x, const DataSpec& spec,
+                   const Tensor& only) {
   const Tensor values = norms.to(torch::kCPU, torch::kDouble).contiguous();
-  const Tensor ends = up_to_end(x, end_token).sum(/*dim=*/1) - 1;
+  const Tensor ends = up_to_end(x, spec.end_token).sum(/*dim=*/1) - 1;
   const auto norm = values.accessor<double, 2>();
   for (int64_t i = 0; i < values.size(0); ++i) {
     const auto end = ends[i].item<int64_t>();
@@ -175,7 +176,8 @@ void add_gradients(MeansByPlace& means, const Tensor& norms, const Tensor& x, in
       means.add(distance, norm[i][end - distance]);
       continue;
     }
-    for (int64_t s = 0; s <= end; ++s) means.add(end - s, norm[i][s]);
+    const int64_t read = spec.chat.empty() ? end + 1 : end;
+    for (int64_t s = 0; s < read; ++s) means.add(end - s, norm[i][s]);
   }
 }
 
@@ -232,12 +234,14 @@ std::vector<Profile> profiles_of(const LoadedModel& loaded, const Dataset& datas
   }
   if (can.source_gradients) {
     add(gradient_profile(loaded, loaded.model, dataset, limit));
-    const AnyModel untrained = make_learner(loaded.config, loaded.spec);
-    untrained.module->to(loaded.device);
-    Profile before = gradient_profile(loaded, untrained, dataset, limit);
-    before.name += "_untrained";
-    before.y.title += " before training";
-    add(std::move(before));
+    if (loaded.config.train.init_from.empty()) {  // what began with another's weights was not as it is drawn
+      const AnyModel untrained = make_learner(loaded.config, loaded.spec);
+      untrained.module->to(loaded.device);
+      Profile before = gradient_profile(loaded, untrained, dataset, limit);
+      before.name += "_untrained";
+      before.y.title += " before training";
+      add(std::move(before));
+    }
   }
   if (timing_seconds > 0 && can.loss && loaded.spec.kind == DataKind::pairs) {
     add(tokens_per_second(loaded, timing_seconds));

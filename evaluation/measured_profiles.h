@@ -48,8 +48,9 @@ class MeansByPlace final {
 Profile match_profile(const Translations& texts, const std::vector<int64_t>& places);
 
 /// Norms (B, S), as source_gradients gives them, by their distance before the ends of x (B, S): of one token a row,
-/// `only` (B) int64 before the end, or of all where that is undefined.
-void add_gradients(MeansByPlace& means, const Tensor& norms, const Tensor& x, int64_t end_token, const Tensor& only);
+/// `only` (B) int64 before the end, or of all where that is undefined. Of conversations (spec.chat) the end is no part
+/// of what is read, and has none.
+void add_gradients(MeansByPlace& means, const Tensor& norms, const Tensor& x, const DataSpec& spec, const Tensor& only);
 
 /// Tokens per second of training by length of the source: of a new model of the run's config, forward and backward, on
 /// random sources of 16, 32, ... 512 tokens, their ends among them, with random targets as long as the longest of the

@@ -62,7 +62,9 @@ Evaluation Evaluation::from_json(const Json& json) try {
   for (const Json& metric : json.at("metrics")) evaluation.metrics.push_back(Metric::from_json(metric));
   evaluation.notes = json.at("notes").get<std::vector<std::string>>();
   for (const auto& [name, why] : json.at("missing").items()) evaluation.missing[name] = why;
-  for (const Json& profile : json.at("profiles")) evaluation.profiles.push_back(Profile::from_json(profile));
+  if (json.contains("profiles")) {  // not written by versions that measured none
+    for (const Json& profile : json["profiles"]) evaluation.profiles.push_back(Profile::from_json(profile));
+  }
   return evaluation;
 } catch (const Json::exception& error) {
   throw RunError(std::string("an evaluation is damaged: ") + error.what());
@@ -78,13 +80,17 @@ Json Evaluation::to_json() const {
 
 void RunningMean::add(double x) {
   ++count_;
+  if (!std::isfinite(x) || !std::isfinite(mean_)) {  // a mean with an infinity in it, of which there is no spread
+    mean_ += x;
+    return;
+  }
   const double delta = x - mean_;
   mean_ += delta / static_cast<double>(count_);
   squares_ += delta * (x - mean_);
 }
 
 std::optional<double> RunningMean::standard_error() const {
-  if (count_ < 2) return {};
+  if (count_ < 2 || !std::isfinite(mean_)) return {};
   const auto n = static_cast<double>(count_);
   return std::sqrt(squares_ / (n - 1) / n);
 }

@@ -57,7 +57,8 @@ std::string value_text(const ProfileAxis& axis, const ProfilePoint& point) {
   if (axis.unit == "share") return with_error(point.mean, point.standard_error, 3);
   if (std::abs(point.mean) >= 1000) {
     const std::string mean = grouped(std::llround(point.mean));
-    return point.standard_error ? fmt::format("{} ± {}", mean, brief(*point.standard_error)) : mean;
+    return point.standard_error ? fmt::format("{} ± {}", mean, grouped(std::llround(std::ceil(*point.standard_error))))
+                                : mean;
   }
   return with_error(point.mean, point.standard_error);
 }

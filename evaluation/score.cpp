@@ -50,6 +50,7 @@ Score score_examples(const LoadedModel& loaded, const Tensor& x, int64_t k, uint
 
 Score score_text(const LoadedModel& loaded, const std::string& text) {
   const Abilities& can = loaded.model.can;
+  if (!can.token_log_prob && loaded.spec.has_tokens()) refuse(loaded, "scores no text", can.likelihood.detail);
   if (!can.token_log_prob) refuse(loaded, "takes arrays of images or vectors, not text");
   const Tensor tokens = tokenizer_from_json(loaded.spec.tokenizer)->encode(text);
   const int64_t length = tokens.size(0);

@@ -37,7 +37,7 @@ void rehearse(ExperimentConfig config, const TrainRequest& request) {
   config.threads = set_up_compute(config.threads, config.train.deterministic);
   const RunFolder run = run_folder_of(config, request);
   require_free(run, request);
-  const Dataset dataset = open_dataset(config.data, request.places);
+  const Dataset dataset = open_dataset(run.has_run() ? data_of_run(config, run) : config.data, request.places);
   check_parent(config, dataset.spec);
   const std::string cost = estimate_cost(config, dataset).describe();
   if (request.quiet) return;

@@ -33,9 +33,10 @@ TranslateOptions translate_options(const Arguments& arguments, const LoadedModel
                             "draft", "draft-tokens"}) {
     if (!arguments.given(other)) continue;
     throw UsageError(
-        fmt::format("generate: --{} is for models that continue a text; {} makes a target of a source, by "
-                    "--greedy, --beams N or --n N draws",
-                    other, loaded.model.family));
+        fmt::format("generate: --{} is for models that continue a text; {} makes a target of a source, by --greedy{} "
+                    "--beams N{}",
+                    other, loaded.model.family, arguments.flag("chat") ? " or" : ",",
+                    arguments.flag("chat") ? "" : " or --n N draws"));
   }
   if (arguments.flag("greedy") && (arguments.given("n") || arguments.given("beams"))) {
     throw UsageError(

@@ -29,7 +29,8 @@ class Chat final {
   /// Throws UsageError unless the model continues texts or makes targets of sources.
   Chat(const AnyModel& model, const DataSpec& spec, ChatTemplate frames, ChatOptions options, torch::Device device);
 
-  /// What the model answers to all that was said and now to this. Answer i is drawn from the stream (seed, i). The
+  /// What the model answers to all that was said and now to this. Answer i of a model of texts is drawn from the stream
+  /// (seed, i); a model of conversations gives the likeliest, unless options.translate draws. The
   /// oldest questions and their answers are forgotten where all together are longer than what the model sees (for
   /// texts, less what is to be generated, or half of it; of conversations the longest it learned from). Throws
   /// UsageError for a question that is too long alone or has characters without a token; then it is as if nothing had

@@ -217,8 +217,8 @@ CostEstimate estimate_cost(const ExperimentConfig& config, const Dataset& datase
     cost.parameters = parameter_count(*model.module);
     cost.counts = static_cast<bool>(model.can.fit);
     cost.trains = t.steps > 0 || !model.can.generate;
-    const TrainingSource source(dataset, t.batch_size, model.can.context, static_cast<uint64_t>(config.seed),
-                                torch::kCPU);
+    const TrainingSource source(dataset.learning_from(t.examples), t.batch_size, model.can.context,
+                                static_cast<uint64_t>(config.seed), torch::kCPU);
     const Batch batch = source.batch(0);
     const FlopMeter flops;
     if (cost.counts) {

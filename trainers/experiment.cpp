@@ -78,7 +78,8 @@ void TrainConfig::fields(Fields& f) {
     "of the model that are not given are those of that model");
   f("freeze", freeze, "parameters that do not learn: names, with * for any characters, separated by commas");
   f("lora", lora,
-    "low-rank updates of linear layers, which alone learn, with a class head, and do not decay; none: off");
+    "low-rank updates of linear layers, which alone learn, without decay, and a class head, where there is one; none: "
+    "off");
   f("examples", examples, "learn from the first of the training examples alone, of text: tokens; 0: from all",
     non_negative);
   f("steps", steps, "updates; of two players: generator updates; 0: the initial model is saved", non_negative);

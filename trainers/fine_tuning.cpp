@@ -10,6 +10,7 @@
 
 #include "core/config_keys.h"
 #include "core/error.h"
+#include "data/chat.h"
 #include "models/class_head.h"
 #include "models/layers.h"
 #include "models/registry.h"
@@ -36,12 +37,13 @@ std::string init_from_of(const ConfigSource& source) {
 struct ParentKind {
   Choice model;
   DataKind data;
+  std::string chat;  ///< DataSpec::chat
 };
 
 ParentKind kind_of(const std::string& path) {
-  if (is_huggingface(path)) return {read_huggingface_choice(path), DataKind::tokens};
+  if (is_huggingface(path)) return {read_huggingface_choice(path), DataKind::tokens, read_huggingface_chat(path)};
   const CheckpointInfo info = read_checkpoint_info(find_checkpoint(path, Which::newest));
-  return {config_of(info, path).model, info.spec.kind};
+  return {config_of(info, path).model, info.spec.kind, info.spec.chat};
 }
 
 /// Where a parent's tokenizer can be opened: its folder, or of a checkpoint the folder of its run.
@@ -57,6 +59,17 @@ bool has_ended_texts(const ConfigSource& source) {
     const bool ended = entry.kind == DataKind::pairs || entry.kind == DataKind::documents;
     return ended && std::ranges::count(given, entry.name) > 0;
   });
+}
+
+/// Conversations whose template is not given are written as the parent's were.
+void inherit_chat(ConfigSource& source, const std::string& parents) {
+  const std::string key = "data.conversations.template";
+  const auto given = keys_below(source, "data");
+  if (parents.empty() || std::ranges::find(given, "conversations") == given.end() || gives_key(source, key)) return;
+  OwnChat own{ChatTemplate::from_json(parents)};
+  for (const auto& [name, value] : flatten_config([&](Fields& f) { own.fields(f); })) {
+    source.set(fmt::format("{}.own.{}={}", key, name, value));
+  }
 }
 
 /// Whether data of that name have tokens to choose.
@@ -82,11 +95,11 @@ bool of_class_head(const std::string& name) { return name.starts_with(std::strin
 /// without the layers by which the parent tells tokens.
 NamedTensors with_class_head(const NamedTensors& own, const NamedTensors& parents) {
   NamedTensors state;
+  for (const auto& [name, tensor] : parents) {
+    if (!tells_tokens(name)) state[name] = tensor;
+  }
   for (const auto& [name, tensor] : own) {
-    if (const auto found = parents.find(name); found != parents.end())
-      state.insert(*found);
-    else if (of_class_head(name))
-      state[name] = tensor.detach().to(torch::kCPU);
+    if (of_class_head(name)) state[name] = tensor.detach().to(torch::kCPU);
   }
   return state;
 }
@@ -189,6 +202,7 @@ void inherit_settings(ConfigSource& source) {
       source.set(fmt::format("{}.{}={}", section, key, value));
     }
   }
+  inherit_chat(source, parent.chat);
   for (const std::string& dataset : keys_below(source, "data")) {
     const std::string tokens = fmt::format("data.{}.tokens", dataset);
     const bool of_text = parent.data != DataKind::images && parent.data != DataKind::vectors;

@@ -178,10 +178,8 @@ std::string chat_template_of(const fs::path& folder) {
   if (given.is_string()) return given.get<std::string>();
   if (!given.is_array()) return "";
   for (const Json& named : given) {  // several, by name
-    if (named.is_object() && named.value("name", "") == "default" && named.contains("template") &&
-        named["template"].is_string()) {
-      return named["template"].get<std::string>();
-    }
+    const bool whole = named.is_object() && named.contains("name") && named.contains("template");
+    if (whole && named["name"] == "default" && named["template"].is_string()) return named["template"];
   }
   return "";
 }
@@ -236,6 +234,11 @@ HuggingFaceFolder read_huggingface_folder(const fs::path& folder) {
   return found;
 }
 
+std::string read_huggingface_chat(const fs::path& folder) {
+  const auto frames = recognize_chat_template(chat_template_of(folder));
+  return frames ? frames->to_json() : "";
+}
+
 Choice read_huggingface_choice(const fs::path& folder) {
   return naming(folder, [&] { return choice_of(read_config_json(folder)); });
 }
@@ -254,7 +257,7 @@ LoadedModel load_huggingface(const fs::path& folder) {
   spec.token_unit = "token";
   spec.tokenizer = found.tokenizer;
   spec.end_token = found.end_token;
-  if (const auto frames = recognize_chat_template(chat_template_of(folder))) spec.chat = frames->to_json();
+  spec.chat = read_huggingface_chat(folder);
   naming(folder, [&] {
     loaded.config.model = choice_of(found.model.config);
     require_room_for(loaded.config.model, found.model.tensors);
@@ -301,6 +304,12 @@ void export_huggingface(const LoadedModel& loaded, const fs::path& folder) {
   const ModelEntry& family = model_entry(loaded.model.family);
   if (!family.huggingface) {
     throw UsageError(fmt::format("export: `transformers` has no {}; take --format safetensors", family.name));
+  }
+  if (loaded.spec.kind == DataKind::documents) {
+    throw UsageError(fmt::format(
+        "export: {} tells classes of texts apart, and of such models none is written for `transformers`; take --format "
+        "safetensors",
+        loaded.path.string()));
   }
   if (fs::exists(folder) && (!fs::is_directory(folder) || !fs::is_empty(folder))) {
     throw UsageError(fmt::format("--out {}: wanted a folder that is empty or not there", folder.string()));

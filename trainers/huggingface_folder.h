@@ -31,6 +31,10 @@ std::vector<std::string> huggingface_types();
 /// zoo has not.
 Choice read_huggingface_choice(const std::filesystem::path& folder);
 
+/// How conversations are written for the folder's model, as DataSpec::chat; "": it says nothing, or nothing known here.
+/// Throws RunError for a tokenizer_config.json that is damaged.
+std::string read_huggingface_chat(const std::filesystem::path& folder);
+
 /// The folder's model, ready for evaluation on the CPU; its config names it as data `imported`.
 LoadedModel load_huggingface(const std::filesystem::path& folder);
 

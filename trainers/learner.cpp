@@ -62,7 +62,7 @@ void add_updates(torch::nn::Module& module, const LoraConfig& lora, uint64_t see
   bool adapted = false;
   for (const auto& item : module.named_modules()) {
     auto* linear = item.value()->as<LinearImpl>();
-    if (linear && matches(item.key(), lora.layers)) {
+    if (linear && item.key() != kClassHead && matches(item.key(), lora.layers)) {
       linear->adapt(lora.rank, lora.alpha / static_cast<double>(lora.rank), init);
       adapted = true;
     }

@@ -60,10 +60,16 @@ Terms NaiveBayesImpl::fit(const Examples& training) {
   const Tensor x = training.x.to(class_counts_.device(), at::kLong), y = training.y.to(class_counts_.device());
   require_within(x, end_token_ + 1, "token");
   require_within(y, classes_, "label");
+  const Tensor texts = at::bincount(y, /*weights=*/{}, classes_);
+  if (config_.prior_alpha == 0 && texts.eq(0).any().item<bool>()) {
+    throw UsageError(
+        "models/naive_bayes: a class has no text to learn from, and with prior_alpha 0 it could never be; give more "
+        "texts, or a positive prior_alpha");
+  }
   const Tensor places = events_of(x) * classes_ + y.unsqueeze(/*dim=*/1);  // in (V + 1, K), the ends' last
   const Tensor counts = at::bincount(places.flatten(), /*weights=*/{}, (end_token_ + 1) * classes_);
   token_counts_.copy_(counts.view({end_token_ + 1, classes_}).narrow(/*dim=*/0, 0, end_token_));
-  class_counts_.copy_(at::bincount(y, /*weights=*/{}, classes_));
+  class_counts_.copy_(texts);
   Loss loss = class_loss(class_logits(x), y);
   loss.terms["loss"] = loss.total;
   return loss.terms;

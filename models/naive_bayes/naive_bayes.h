@@ -64,8 +64,8 @@ class NaiveBayesImpl final : public torch::nn::Module {
 
   /// Counts texts x (N, T) with labels y (N), instead of what it counted before. Terms: loss, the mean of -log p(label
   /// | text) of these texts themselves, nats, and error_rate, the share of them whose label is not the likeliest; both
-  /// say nothing of other texts. Throws UsageError for texts without labels, and tokens or labels that are none of the
-  /// data.
+  /// say nothing of other texts. Throws UsageError for texts without labels, tokens or labels that are none of the
+  /// data, and a class without texts where prior_alpha is 0.
   Terms fit(const Examples& training);
 
   /// Nothing: the sizes of its buffers come from the data's description.

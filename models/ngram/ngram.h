@@ -64,8 +64,8 @@ class NgramImpl final : public torch::nn::Module {
   /// Until it has counted, every token is equally likely. Throws UsageError if the data are not tokens.
   NgramImpl(const NgramConfig& config, const DataSpec& data, Rng& init);
 
-  /// Counts a text (L) of whole numbers, instead of what it counted before. Terms: loss, the mean of -log p of the
-  /// text itself, nats per token, which says nothing of other text; ngrams, how many different ones there are.
+  /// Counts a text, training.x (L) of whole numbers, instead of what it counted before. Terms: loss, the mean of -log p
+  /// of the text itself, nats per token, which says nothing of other text; ngrams, how many different ones there are.
   /// Throws UsageError for tokens outside the vocabulary, and for fewer than 2 or more than 2^31 - 1 tokens.
   Terms fit(const Examples& training);
 

@@ -25,11 +25,7 @@ const DataSpec& require_text(const BertConfig& config, const DataSpec& data) {
                     "classes of documents apart",
                     data.dataset, data.describe()));
   }
-  if (documents && data.shape[0] > config.block_size) {
-    throw UsageError(fmt::format(
-        "models/bert: block_size {}; {} has {}, an end counted as one; take at least as many, or shorten them",
-        config.block_size, data.dataset, data.describe()));
-  }
+  if (documents) require_documents_fit(data, config.block_size, "bert");
   return data;
 }
 

@@ -25,11 +25,7 @@ int64_t require_vocabulary(const DataSpec& data) {
 
 /// The longest target of pairs; 0 of what has none.
 int64_t require_fit(const TransformerConfig& config, const DataSpec& data) {
-  if (data.kind == DataKind::documents && data.shape[0] > config.block_size) {
-    throw UsageError(fmt::format(
-        "models/transformer: block_size {}; {} has {}, an end counted as one; take at least as many, or shorten them",
-        config.block_size, data.dataset, data.describe()));
-  }
+  if (data.kind == DataKind::documents) require_documents_fit(data, config.block_size, "transformer");
   if (data.kind != DataKind::pairs) return 0;
   const int64_t together = data.shape[0] + data.shape[1] - 1;
   if (together <= config.block_size) return data.shape[1];

@@ -35,11 +35,36 @@ TEST_CASE("a conversation is written as its template says", "[data][chat]") {
   for (const NamedChatTemplate& known : chat_templates()) {
     INFO(known.name);
     CHECK(ChatTemplate::from_json(known.frames.to_json()) == known.frames);
-    CHECK(recognize_chat_template(known.frames.to_jinja()) == known.frames);  // each by its own sign alone
   }
-  CHECK_FALSE(recognize_chat_template("{{ '[INST] ' + messages[0]['content'] }}").has_value());
   CHECK_THROWS_AS(ChatTemplate::from_json("{}"), RunError);
   CHECK_THROWS_AS(ChatTemplate::from_json("[1]"), RunError);
+}
+
+TEST_CASE("templates are those that `transformers` reads and writes", "[data][chat]") {
+  const Json fixture =
+      parse_json(read_file(std::filesystem::path(GENZOO_SOURCE_DIR) / "tests/reference/chat_templates.json"),
+                 "chat_templates.json");
+  std::vector<Message> talk;
+  for (const Json& said : fixture["talk"]) {
+    const auto role = std::ranges::find(kRoleNames, said["role"].get<std::string>()) - std::begin(kRoleNames);
+    talk.push_back({static_cast<Role>(role), said["content"].get<std::string>()});
+  }
+  REQUIRE(fixture["known"].size() == chat_templates().size());
+  for (const Json& theirs : fixture["known"]) {
+    const ChatTemplate& frames = chat_template(theirs["name"].get<std::string>());
+    INFO(theirs["name"]);
+    CHECK(frames.to_jinja() == theirs["jinja"].get<std::string>());
+    CHECK(frames.question(talk) == theirs["text"].get<std::string>());
+    CHECK(recognize_chat_template(frames.to_jinja()) == frames);
+  }
+  for (const Json& foreign : fixture["foreign"]) {
+    INFO(foreign["name"]);
+    const auto frames = recognize_chat_template(foreign["jinja"].get<std::string>());
+    REQUIRE(frames.has_value() == !foreign["known"].is_null());
+    if (!frames) continue;
+    CHECK(*frames == chat_template(foreign["known"].get<std::string>()));
+    CHECK(frames->question(talk) == foreign["text"].get<std::string>());
+  }
 }
 
 TEST_CASE("every answer of a conversation is the target of what was said before", "[data][chat]") {
@@ -73,6 +98,19 @@ TEST_CASE("every answer of a conversation is the target of what was said before"
   const Dataset other = open(config, DataPlaces{});
   CHECK(text_before_end(other.spec, *tokenizer_from_json(other.spec.tokenizer), other.train.x[1].to(torch::kLong)) ==
         "Be brief.Q: One and one?\nA: Two.\nQ: And one?\nA: ");
+}
+
+TEST_CASE("an answer to nothing is refused", "[data][chat]") {
+  const TempDir folder;
+  const std::string silent = line({{Role::system, ""}, {Role::assistant, "b"}});
+  write_file_whole(folder / "talk.jsonl", line({{Role::user, "a"}, {Role::assistant, "b"}}) + silent);
+  ConversationsConfig config;
+  config.file = (folder / "talk.jsonl").string();
+  config.validation = 0.5;
+  OwnChat own;
+  own.frames.user.before = "Q";
+  config.chat = own;
+  CHECK_THROWS_WITH(open(config, DataPlaces{}), Contains("talk.jsonl:2: nothing stands before an answer"));
 }
 
 TEST_CASE("lines that are no conversation are named", "[data][chat]") {

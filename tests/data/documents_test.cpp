@@ -240,4 +240,12 @@ TEST_CASE("the King James Bible has 66 books, 23,145 verses in the old testament
   CHECK(books.at("3 John") == 14);
 }
 
+TEST_CASE("a label is text whatever tokens are", "[data][documents]") {
+  DocumentSettings settings = shares(0.3, 0);
+  settings.tokens = ByteTokens{};
+  CHECK_THROWS_WITH(open_file("a\tx\nb\ty\nf\xfcr\tz\na\tw\n", settings),
+                    Contains("documents.tsv:3: the label is not UTF-8"));
+  CHECK(open_file("a\tx\nb\ty\nb\tf\xfcr\na\tw\n", settings).spec.classes == 2);  // a text of bytes may be any
+}
+
 }  // namespace genzoo

@@ -144,5 +144,24 @@ TEST_CASE("recall that cannot be is refused with the key", "[data][pairs][recall
              Contains("'examples' 50000 are more than half of the 20 "));
 }
 
+TEST_CASE("of too few sources recall says so, and does not look for ever", "[data][pairs][recall]") {
+  RecallConfig config;
+  config.min_pairs = config.max_pairs = 1;
+  config.keys = config.values = 2;  // four sources
+  config.examples = 2;
+  int refused = 0;
+  for (config.data_seed = 0; config.data_seed < 12; ++config.data_seed) {
+    try {
+      const Dataset set = open(config, DataPlaces{});
+      CHECK(set.count(Split::train) + set.count(Split::validation) == 2);
+    } catch (const UsageError& error) {
+      CHECK_THAT(error.what(), Contains("another data_seed"));
+      ++refused;
+    }
+  }
+  CHECK(refused > 0);
+  CHECK(refused < 12);
+}
+
 }  // namespace
 }  // namespace genzoo

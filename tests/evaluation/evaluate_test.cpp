@@ -2,6 +2,7 @@
 #include "evaluation/evaluate.h"
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "tests/evaluation/tiny_models.h"
@@ -214,6 +215,11 @@ TEST_CASE("a running mean is the mean, with the error of the textbook", "[evalua
   for (int64_t i = 0; i < 4; ++i) running.add(values[i].item<double>());
   CHECK(near(running.mean(), 1e6 + 4));
   CHECK(std::abs(*running.standard_error() - std::sqrt(38.0 / 3 / 4)) < 1e-9);
+  running.add(std::numeric_limits<double>::infinity());
+  running.add(1.0);
+  CHECK(std::isinf(running.mean()));
+  CHECK_FALSE(running.standard_error());  // of an infinity there is no spread
+  CHECK(running.count() == 6);
 }
 
 }  // namespace

@@ -96,17 +96,23 @@ TEST_CASE("gradients are told by their distance before the end of each source, o
           "[evaluation][profiles]") {
   const Tensor x = torch::tensor({{1, 2, 9, 9}, {3, 9, 9, 9}}), norms = torch::tensor({{5.0, 6.0, 7.0, 0.0},  //
                                                                                        {1.0, 3.0, 0.0, 0.0}});
-  MeansByPlace all, one;
-  add_gradients(all, norms, x, /*end_token=*/9, /*only=*/{});
+  MeansByPlace all, one, chat;
+  DataSpec spec;
+  spec.end_token = 9;
+  add_gradients(all, norms, x, spec, /*only=*/{});
   const auto points = all.points();
   REQUIRE(points.size() == 3);
   CHECK(points[0].mean == 5);  // the ends: 7 and 3
   CHECK(points[1].mean == 3.5);
   CHECK(points[2] == ProfilePoint{.x = 2, .mean = 5, .standard_error = {}, .n = 1});
-  add_gradients(one, norms, x, 9, torch::tensor({2, 1}));
+  add_gradients(one, norms, x, spec, torch::tensor({2, 1}));
   REQUIRE(one.points().size() == 2);
   CHECK(one.points()[0] == ProfilePoint{.x = 1, .mean = 1, .standard_error = {}, .n = 1});
   CHECK(one.points()[1] == ProfilePoint{.x = 2, .mean = 5, .standard_error = {}, .n = 1});
+  spec.chat = "{}";  // whatever it is
+  add_gradients(chat, norms, x, spec, {});
+  CHECK(chat.points().size() == 2);
+  CHECK(chat.points()[0].x == 1);
 }
 
 TEST_CASE("what a model of pairs knows is told by length and by distance, of validation and test together",

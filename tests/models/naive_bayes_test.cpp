@@ -146,6 +146,10 @@ TEST_CASE("what is no labelled text is refused", "[models][naive_bayes]") {
   CHECK_THROWS_WITH(model->fit({textbook().x + 1, textbook().y}), Contains("have token 7; the model knows 0 to 6"));
   CHECK_THROWS_WITH(model->class_logits(torch::tensor({{-1}})), Contains("have token -1"));
   CHECK_THROWS_AS(model->fit({textbook().x, textbook().y.slice(0, 1)}), UsageError);
+  NaiveBayes sure = model_of({.prior_alpha = 0});
+  CHECK_THROWS_WITH(sure->fit({textbook().x.slice(0, 0, 3), textbook().y.slice(0, 0, 3)}),
+                    Contains("a class has no text to learn from"));
+  CHECK_NOTHROW(model->fit({textbook().x.slice(0, 0, 3), textbook().y.slice(0, 0, 3)}));
 }
 
 }  // namespace

@@ -138,6 +138,8 @@ TEST_CASE("a rehearsal refuses what the training would", "[trainers][estimate]")
   };
   CHECK(tiny::contains(estimate(tiny::kFlow, tiny::kPoints, "train.optimizers.generator=adam"), "two players"));
   CHECK(tiny::contains(estimate(tiny::kGan, tiny::kNoise, "train.accumulate=2"), "two players"));
+  CHECK(tiny::contains(estimate(tiny::kFlow, tiny::kPoints, "train.examples=129"), "has 128 to learn from"));
+  CHECK(tiny::contains(estimate(tiny::kTransformer, tiny::kText, "train.examples=8"), "wanted at least 9"));
 }
 
 }  // namespace

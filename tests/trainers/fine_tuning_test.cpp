@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/config_keys.h"
+#include "data/chat.h"
 #include "data/tokenizers/tokenizer.h"
 #include "models/layers.h"
 #include "tests/support.h"
@@ -258,11 +259,49 @@ TEST_CASE("a classifier begins with a language model's body and a head of its ow
   check("{bert: {n_layer: 1, n_head: 2, n_embd: 8, block_size: 8}}", {"transform.weight", "output_bias"});
 }
 
+TEST_CASE("a classifier leaves out of its parent what tells tokens, and nothing else", "[trainers][finetuning]") {
+  const TempDir folder;
+  const ParentWeights parent = read_parent(make_parent(folder).string());
+  const DataSpec spec = documents_of(parent.spec);
+  for (const char* other : {"model.transformer.n_layer=1", "model.transformer.positions=rotary"}) {
+    INFO(other);
+    CHECK_THROWS_WITH(load_parent(*make_learner(child_of(folder / "parent", {other}), spec).module, parent),
+                      Contains("is left over"));
+  }
+}
+
+TEST_CASE("conversations are written as the parent's were", "[trainers][finetuning]") {
+  const TempDir folder;
+  std::string talk;
+  for (int i = 0; i < 4; ++i) {
+    talk += R"({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]})"
+            "\n";
+  }
+  write_file_whole(folder / "talk.jsonl", talk);
+  const auto data = [&](const std::string& more) {
+    return "{conversations: {file: " + (folder / "talk.jsonl").string() + ", validation: 0.5" + more + "}}";
+  };
+  const std::string model = "{transformer: {n_layer: 1, n_head: 2, n_embd: 8, block_size: 80}}";
+  tiny::train(tiny::experiment(model, data(", template: chatml"), {"train.steps=1", "train.ema=none"}),
+              folder / "parent");
+  const auto child = [&](const std::string& more) {
+    ConfigSource source =
+        ConfigSource::from_text("experiment: child\ndata: " + data(more) +
+                                    "\ntrain: {steps: 0, init_from: " + (folder / "parent").string() + "}\n",
+                                "child.yaml");
+    inherit_settings(source);
+    return open_dataset(read_config<ExperimentConfig>(source).data, DataPlaces{}).spec.chat;
+  };
+  CHECK(ChatTemplate::from_json(child("")) == chat_template("chatml"));
+  CHECK_THROWS_WITH(child(", template: plain"),
+                    Contains("has no token"));  // its own, of which the parent knows nothing
+}
+
 TEST_CASE("a class head learns beside low-rank updates, and another's is taken over whole", "[trainers][finetuning]") {
   const TempDir folder;
   const ParentWeights parent = read_parent(make_parent(folder).string());
   const DataSpec spec = documents_of(parent.spec);
-  const ExperimentConfig config = child_of(folder / "parent", {"train.lora.rank=2"});
+  const ExperimentConfig config = child_of(folder / "parent", {"train.lora.rank=2", "train.lora.layers=\"*\""});
   const AnyModel child = make_learner(config, spec);
   int learning = 0;
   for (const auto& item : child.module->named_parameters()) {

@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/safetensors.h"
+#include "data/chat.h"
 #include "data/tokenizers/tokenizer.h"
 #include "models/transformer/bert.h"
 #include "models/transformer/transformer.h"
@@ -107,6 +108,45 @@ TEST_CASE("an exported model is, tensor for tensor, the one that was imported", 
             imported(out / "exported", again).config.model.settings.as<TransformerConfig>().n_inner);
     }
   }
+}
+
+TEST_CASE("a chat template comes with a folder, and goes with an export", "[trainers][huggingface][chat]") {
+  const TempDir folder, out;
+  const fs::path source = folder / "llama";
+  fs::copy(reference("llama"), source);
+  const std::string chatml = "{{'<|im_start|>' + message['role']}}", own = chat_template("zephyr").to_jinja();
+  const auto chat_with = [&](const Json& given) {
+    write_file_whole(source / "tokenizer_config.json", Json{{"chat_template", given}}.dump());
+    return load_huggingface(source).spec.chat;
+  };
+  CHECK(ChatTemplate::from_json(chat_with(chatml)) == chat_template("chatml"));
+  CHECK(ChatTemplate::from_json(chat_with(own)) == chat_template("zephyr"));
+  CHECK(ChatTemplate::from_json(chat_with({{{"name", "tool"}, {"template", "x"}},
+                                           {{"name", "default"}, {"template", chatml}}})) == chat_template("chatml"));
+  for (const Json& unknown : {Json("{{ messages }}"), Json(3), Json::array({{{"name", 3}, {"template", chatml}}}),
+                              Json::array({{{"name", "default"}, {"template", 3}}})}) {
+    CHECK(chat_with(unknown).empty());
+  }
+  write_file_whole(source / "chat_template.jinja", own);  // a file of its own goes first
+  CHECK(ChatTemplate::from_json(chat_with(chatml)) == chat_template("zephyr"));
+  export_huggingface(load_huggingface(source), out / "exported");
+  CHECK(parse_json(read_file(out / "exported" / "tokenizer_config.json"), "exported")["chat_template"] == own);
+  write_file_whole(source / "tokenizer_config.json", "{");
+  fs::remove(source / "chat_template.jinja");
+  CHECK_THROWS_AS(load_huggingface(source), RunError);
+}
+
+TEST_CASE("a model of classes is not written as one of text", "[trainers][huggingface]") {
+  const TempDir folder, out;
+  write_file_whole(folder / "a.tsv", "x\tab\ny\tba\nx\taab\ny\tbba\nx\tabb\ny\tbaa\n");
+  tiny::train(tiny::experiment("{transformer: {n_layer: 1, n_head: 2, n_embd: 8, block_size: 8}}",
+                               "{documents: {file: " + (folder / "a.tsv").string() + ", validation: 0.2, test: 0}}",
+                               {"train.steps=1"}),
+              folder / "run");
+  CHECK_THROWS_WITH(
+      export_huggingface(load_model(folder / "run", Which::newest, Weights::raw, "cpu"), out / "exported"),
+      Contains("tells classes of texts apart"));
+  CHECK_FALSE(fs::exists(out / "exported"));
 }
 
 TEST_CASE("an imported BERT computes what `transformers` computes, and goes back", "[trainers][huggingface]") {
