@@ -294,7 +294,7 @@ TEST_CASE("conversations are written as the parent's were", "[trainers][finetuni
   };
   CHECK(ChatTemplate::from_json(child("")) == chat_template("chatml"));
   CHECK_THROWS_WITH(child(", template: plain"),
-                    Contains("has no token"));  // its own, of which the parent knows nothing
+                    Contains("is not among the"));  // its own, of which the parent knows nothing
 }
 
 TEST_CASE("a class head learns beside low-rank updates, and another's is taken over whole", "[trainers][finetuning]") {
