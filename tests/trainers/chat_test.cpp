@@ -43,11 +43,16 @@ TEST_CASE("what was said before is part of what is asked next", "[trainers][chat
   const LoadedModel m = trained(folder, 200);
   const ChatTemplate frames = ChatTemplate::from_json(m.spec.chat);
   std::string told;
+  int pieces = 0;
   ChatOptions options;
-  options.stream = [&](std::string_view piece) { told += piece; };
+  options.stream = [&](std::string_view piece) {
+    told += piece;
+    ++pieces;
+  };
   Chat chat(m.model, m.spec, frames, options, torch::kCPU);
   CHECK(chat.answer("a") == "aa");
   CHECK(told == "aa");
+  CHECK(pieces == 2);  // as they come
   const std::string second = chat.answer("b");
   CHECK(second == "bb");
   CHECK(chat.forgotten() == 0);
@@ -77,9 +82,9 @@ TEST_CASE("what was said before is part of what is asked next", "[trainers][chat
 
 TEST_CASE("a model that continues texts answers until its template's end", "[trainers][chat]") {
   const TempDir folder;
-  // After "A: " comes "yes.", and then the next question.
+  // After "A: " come two lines, and then the next question.
   std::string text;
-  for (int i = 0; i < 400; ++i) text += "Q: is it so\nA: yes.\n";
+  for (int i = 0; i < 400; ++i) text += "Q: is it so\nA: yes.\nso.\n";
   write_file_whole(folder / "a.txt", text);
   tiny::train(tiny::experiment("{transformer: {n_layer: 2, n_head: 2, n_embd: 32, block_size: 64, positions: rotary}}",
                                "{text: {file: " + (folder / "a.txt").string() + "}}",
@@ -94,11 +99,11 @@ TEST_CASE("a model that continues texts answers until its template's end", "[tra
   options.generate.greedy = true;
   options.stream = [&](std::string_view piece) { told += piece; };
   Chat chat(m.model, m.spec, frames, options, torch::kCPU);
-  CHECK(chat.answer("is it so") == "yes.");
-  CHECK(told == "yes.");
-  CHECK(chat.answer("is it so") == "yes.");
+  CHECK(chat.answer("is it so") == "yes.\nso.");
+  CHECK(told == "yes.\nso.");
+  CHECK(chat.answer("is it so") == "yes.\nso.");
   CHECK(chat.forgotten() == 0);
-  CHECK(chat.answer("is it so") == "yes.");  // 61 tokens, of a context of 64 of which 20 are for the answer
+  CHECK(chat.answer("is it so") == "yes.\nso.");  // 63 tokens, of a context of 64 of which 20 are for the answer
   CHECK(chat.forgotten() == 2);
   options.stops = {"s"};
   CHECK(Chat(m.model, m.spec, frames, options, torch::kCPU).answer("is it so") == "ye");
