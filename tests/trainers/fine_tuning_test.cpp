@@ -7,7 +7,7 @@
 #include "data/tokenizers/tokenizer.h"
 #include "models/layers.h"
 #include "tests/support.h"
-#include "tests/trainers/tiny_experiment.h"
+#include "tests/trainers/tiny_parent.h"
 #include "trainers/huggingface_folder.h"
 #include "trainers/learner.h"
 #include "trainers/named_state.h"
@@ -17,20 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
-
-constexpr const char* kModel = "{transformer: {n_layer: 2, n_head: 2, n_embd: 8, block_size: 8}}";
-constexpr const char* kOtherText = "{markov: {length: 1500, validation: 300, test: 300, data_seed: 5}}";
-
-/// A parent in `folder`/parent, without averaged weights.
-fs::path make_parent(const TempDir& folder) {
-  tiny::train(tiny::experiment(kModel, tiny::kText, {"train.ema=none"}), folder / "parent");
-  return folder / "parent";
-}
-
-ExperimentConfig child_of(const fs::path& parent, std::vector<std::string> sets = {}) {
-  sets.insert(sets.begin(), {"train.ema=none", "train.init_from=" + parent.string()});
-  return tiny::experiment(kModel, kOtherText, sets);
-}
 
 /// Raw parameters of a run's newest checkpoint, updates and all.
 NamedTensors weights_of(const fs::path& run) {
@@ -43,8 +29,8 @@ bool changed(const NamedTensors& before, const NamedTensors& after, const std::s
 
 TEST_CASE("a child begins with its parent's weights, and says whose", "[trainers][finetuning]") {
   const TempDir folder;
-  const fs::path parent = make_parent(folder);
-  tiny::train(child_of(parent, {"train.steps=0"}), folder / "child");
+  const fs::path parent = tiny::make_parent(folder);
+  tiny::train(tiny::child_of(parent, {"train.steps=0"}), folder / "child");
   CHECK(state_digest(weights_of(folder / "child")) == state_digest(weights_of(parent)));
   const LoadedModel child = load_model(folder / "child", Which::newest, Weights::raw, "cpu");
   const Json record = parse_json(child.parent, "parent");
@@ -58,9 +44,9 @@ TEST_CASE("a child begins with its parent's weights, and says whose", "[trainers
 TEST_CASE("averaged weights of a parent are what its child begins with, and their average begins there",
           "[trainers][finetuning]") {
   const TempDir folder;
-  tiny::train(tiny::experiment(kModel, tiny::kText), folder / "parent");
-  ExperimentConfig config =
-      tiny::experiment(kModel, kOtherText, {"train.steps=0", "train.init_from=" + (folder / "parent").string()});
+  tiny::train(tiny::experiment(tiny::kParentModel, tiny::kText), folder / "parent");
+  ExperimentConfig config = tiny::experiment(tiny::kParentModel, tiny::kOtherText,
+                                             {"train.steps=0", "train.init_from=" + (folder / "parent").string()});
   tiny::train(config, folder / "child");
   const auto state = [](const fs::path& run, Weights weights) {
     return state_digest(module_state(*load_model(run, Which::newest, weights, "cpu").model.module));
@@ -72,11 +58,11 @@ TEST_CASE("averaged weights of a parent are what its child begins with, and thei
 TEST_CASE("a child that was stopped ends in the same checkpoint, its parent gone", "[trainers][finetuning]") {
   for (const char* how : {"train.freeze=token_*", "train.lora.rank=2"}) {
     const TempDir folder;
-    const fs::path parent = make_parent(folder);
-    tiny::train(child_of(parent, {how}), folder / "whole");
-    tiny::train(child_of(parent, {how, "train.steps=2"}), folder / "stopped");
+    const fs::path parent = tiny::make_parent(folder);
+    tiny::train(tiny::child_of(parent, {how}), folder / "whole");
+    tiny::train(tiny::child_of(parent, {how, "train.steps=2"}), folder / "stopped");
     fs::remove_all(parent);
-    tiny::train(child_of(parent, {how}), folder / "stopped", /*resume=*/true);
+    tiny::train(tiny::child_of(parent, {how}), folder / "stopped", /*resume=*/true);
     CHECK(tiny::same_bytes(find_checkpoint(folder / "whole", Which::newest),
                            find_checkpoint(folder / "stopped", Which::newest)));
   }
@@ -89,7 +75,7 @@ TEST_CASE("a run goes on, and is evaluated, when the tokenizer it began with is 
   write_file_whole(folder / "a.txt", text);
   write_file_whole(folder / "tokenizer.json", Tokenizer::characters_of(text)->to_json());
   const auto config = [&](int64_t steps) {
-    return tiny::experiment(kModel,
+    return tiny::experiment(tiny::kParentModel,
                             "{text: {file: " + (folder / "a.txt").string() +
                                 ", tokens: {tokenizer: {path: " + (folder / "tokenizer.json").string() + "}}}}",
                             {"train.steps=" + std::to_string(steps)});
@@ -112,7 +98,8 @@ TEST_CASE("pairs are taught to a parent of pairs by its own tokens", "[trainers]
   const auto pairs = [&](const std::string& name) {
     return "{pairs: {file: " + (folder / name).string() + ", validation: 0.5}}";
   };
-  tiny::train(tiny::experiment(kModel, pairs("a.tsv"), {"train.steps=1", "train.ema=none"}), folder / "parent");
+  tiny::train(tiny::experiment(tiny::kParentModel, pairs("a.tsv"), {"train.steps=1", "train.ema=none"}),
+              folder / "parent");
   ConfigSource source =
       ConfigSource::from_text("experiment: child\ndata: " + pairs("b.tsv") +
                                   "\ntrain: {steps: 1, init_from: " + (folder / "parent").string() + "}\n",
@@ -124,11 +111,11 @@ TEST_CASE("pairs are taught to a parent of pairs by its own tokens", "[trainers]
 
 TEST_CASE("what is frozen does not learn, and nothing else stands still", "[trainers][finetuning]") {
   const TempDir folder;
-  const fs::path parent = make_parent(folder);
+  const fs::path parent = tiny::make_parent(folder);
   const NamedTensors before = weights_of(parent);
   for (const char* shards : {"train.shards=1", "train.shards=4"}) {
     fs::remove_all(folder / "child");
-    tiny::train(child_of(parent, {"train.freeze=token_embedding*, blocks.0.*", shards}), folder / "child");
+    tiny::train(tiny::child_of(parent, {"train.freeze=token_embedding*, blocks.0.*", shards}), folder / "child");
     const NamedTensors after = weights_of(folder / "child");
     for (const auto& [name, tensor] : before) {
       INFO(shards << ", " << name);
@@ -139,12 +126,12 @@ TEST_CASE("what is frozen does not learn, and nothing else stands still", "[trai
 
 TEST_CASE("threads do not change what is learned beside frozen weights", "[trainers][finetuning]") {
   const TempDir folder;
-  const fs::path parent = make_parent(folder);
+  const fs::path parent = tiny::make_parent(folder);
   for (const char* how : {"train.freeze=blocks.1.*", "train.lora.rank=2"}) {
     std::vector<std::string> digests;
     for (const char* threads : {"threads=1", "threads=2"}) {
       fs::remove_all(folder / "child");
-      tiny::train(child_of(parent, {how, "train.shards=4", threads}), folder / "child");
+      tiny::train(tiny::child_of(parent, {how, "train.shards=4", threads}), folder / "child");
       digests.push_back(state_digest(weights_of(folder / "child")));
     }
     CHECK(digests[0] == digests[1]);
@@ -154,9 +141,10 @@ TEST_CASE("threads do not change what is learned beside frozen weights", "[train
 
 TEST_CASE("low-rank updates learn alone, and are added up for whoever reads the run", "[trainers][finetuning]") {
   const TempDir folder;
-  const fs::path parent = make_parent(folder);
-  tiny::train(child_of(parent, {"train.lora.rank=2", "train.lora.alpha=8", "train.lora.layers=\"*.qkv,*mlp_in\""}),
-              folder / "child");
+  const fs::path parent = tiny::make_parent(folder);
+  tiny::train(
+      tiny::child_of(parent, {"train.lora.rank=2", "train.lora.alpha=8", "train.lora.layers=\"*.qkv,*mlp_in\""}),
+      folder / "child");
   const NamedTensors before = weights_of(parent), after = weights_of(folder / "child");
   for (const auto& [name, tensor] : before) CHECK_FALSE(changed(before, after, name));
   CHECK(after.size() == before.size() + 8);
@@ -214,62 +202,6 @@ TEST_CASE("an adapted layer is a layer with the adapted weights", "[trainers][fi
   }
 }
 
-/// Documents of the tokens of a text.
-DataSpec documents_of(const DataSpec& text) {
-  DataSpec spec = text;
-  spec.kind = DataKind::documents;
-  spec.end_token = spec.vocabulary++;
-  spec.shape = {6};
-  spec.classes = 3;
-  return spec;
-}
-
-TEST_CASE("a classifier begins with a language model's body and a head of its own", "[trainers][finetuning]") {
-  const TempDir folder;
-  const auto check = [&](const std::string& model, const std::vector<std::string>& left_out) {
-    INFO(model);
-    fs::remove_all(folder / "parent");
-    ExperimentConfig config = tiny::experiment(model, tiny::kText, {"train.ema=none", "train.steps=2"});
-    tiny::train(config, folder / "parent");
-    const ParentWeights parent = read_parent((folder / "parent").string());
-    const AnyModel drawn = make_learner(config, documents_of(parent.spec));
-    const AnyModel child = make_learner(config, documents_of(parent.spec));
-    load_parent(*child.module, parent);
-    const NamedTensors own = module_state(*child.module), before = module_state(*drawn.module);
-    for (const auto& [name, tensor] : own) {
-      INFO(name);
-      if (name.starts_with("class_head.")) {
-        CHECK(tensor.equal(before.at(name)));
-        continue;
-      }
-      const Tensor& parents = parent.state.at(name);
-      CHECK(tensor.narrow(0, 0, parents.size(0)).equal(parents));
-      if (tensor.size(0) > parents.size(0)) {  // the end, which the parent does not have
-        CHECK(tensor.slice(0, parents.size(0)).equal(before.at(name).slice(0, parents.size(0))));
-      }
-    }
-    for (const std::string& name : left_out) {
-      CHECK(parent.state.contains(name));
-      CHECK_FALSE(own.contains(name));
-    }
-    CHECK(own.contains("class_head.weight"));
-  };
-  check(kModel, {});
-  check("{transformer: {n_layer: 1, n_head: 2, n_embd: 8, block_size: 8, tie_weights: false}}", {"head.weight"});
-  check("{bert: {n_layer: 1, n_head: 2, n_embd: 8, block_size: 8}}", {"transform.weight", "output_bias"});
-}
-
-TEST_CASE("a classifier leaves out of its parent what tells tokens, and nothing else", "[trainers][finetuning]") {
-  const TempDir folder;
-  const ParentWeights parent = read_parent(make_parent(folder).string());
-  const DataSpec spec = documents_of(parent.spec);
-  for (const char* other : {"model.transformer.n_layer=1", "model.transformer.positions=rotary"}) {
-    INFO(other);
-    CHECK_THROWS_WITH(load_parent(*make_learner(child_of(folder / "parent", {other}), spec).module, parent),
-                      Contains("is left over"));
-  }
-}
-
 TEST_CASE("conversations are written as the parent's were", "[trainers][finetuning]") {
   const TempDir folder;
   std::string talk;
@@ -295,31 +227,6 @@ TEST_CASE("conversations are written as the parent's were", "[trainers][finetuni
   CHECK(ChatTemplate::from_json(child("")) == chat_template("chatml"));
   CHECK_THROWS_WITH(child(", template: plain"),
                     Contains("is not among the"));  // its own, of which the parent knows nothing
-}
-
-TEST_CASE("a class head learns beside low-rank updates, and another's is taken over whole", "[trainers][finetuning]") {
-  const TempDir folder;
-  const ParentWeights parent = read_parent(make_parent(folder).string());
-  const DataSpec spec = documents_of(parent.spec);
-  const ExperimentConfig config = child_of(folder / "parent", {"train.lora.rank=2", "train.lora.layers=\"*\""});
-  const AnyModel child = make_learner(config, spec);
-  int learning = 0;
-  for (const auto& item : child.module->named_parameters()) {
-    INFO(item.key());
-    const bool head = item.key().starts_with("class_head."), update = item.key().find(".lora_") != std::string::npos;
-    CHECK(item.value().requires_grad() == (head || update));
-    learning += head;
-  }
-  CHECK(learning == 2);
-  // A classifier as a parent: nothing is drawn, and another number of classes does not fit.
-  const ParentWeights classifier{module_state(*make_learner(child_of(folder / "parent"), spec).module), spec, "x", ""};
-  const AnyModel grandchild = make_learner(child_of(folder / "parent", {"seed=5"}), spec);
-  load_parent(*grandchild.module, classifier);
-  CHECK(module_state(*grandchild.module).at("class_head.weight").equal(classifier.state.at("class_head.weight")));
-  DataSpec more = spec;
-  more.classes = 4;
-  CHECK_THROWS_WITH(load_parent(*make_learner(child_of(folder / "parent"), more).module, classifier),
-                    Contains("class_head"));
 }
 
 TEST_CASE("settings and tokens that are not given are the parent's", "[trainers][finetuning]") {
@@ -381,10 +288,10 @@ TEST_CASE("a folder of `transformers` is a parent too", "[trainers][finetuning]"
 
 TEST_CASE("fine-tuning that cannot be is refused in one line", "[trainers][finetuning]") {
   const TempDir folder;
-  const fs::path parent = make_parent(folder);
+  const fs::path parent = tiny::make_parent(folder);
   const auto why = [&](const std::vector<std::string>& sets) {
     fs::remove_all(folder / "child");
-    return tiny::message_of<UsageError>([&] { tiny::train(child_of(parent, sets), folder / "child"); });
+    return tiny::message_of<UsageError>([&] { tiny::train(tiny::child_of(parent, sets), folder / "child"); });
   };
   CHECK_THAT(why({"train.freeze=heads*"}),
              Contains("train.freeze: the model has no parameter like \"heads*\"; there are such as"));
