@@ -26,7 +26,8 @@ Likelihood text_likelihood(const LoadedModel& loaded, const Dataset& dataset, Sp
 
 /// All units in which the model's likelihood of the split is told. Images of many levels: bits/dim and nats; binarized
 /// images and vectors: nats; text: nats and bits per char, byte or token, perplexity, and bits/byte; pairs: the same of
-/// targets, and "token_accuracy". Where the data's own density is known also "divergence", the mean of log p_true - log p_model.
+/// targets, and "token_accuracy". Where the data's own density is known also "divergence", the mean of log p_true - log
+/// p_model.
 std::vector<Metric> likelihood_metrics(const LoadedModel& loaded, const Dataset& dataset, Split split, int64_t k,
                                        int64_t limit);
 
