@@ -21,18 +21,14 @@ ChatTemplate of_names(const std::string& before, const std::string& between, con
 
 const std::vector<NamedChatTemplate>& templates() {
   static const std::vector<NamedChatTemplate> known = {
-      {"plain",
-       "\"User: ...\", \"Assistant: ...\", a line each",
-       nullptr,
-       {{"", "\n"}, {"User: ", "\n"}, {"Assistant: ", "\n"}}},
-      {"chatml", "OpenAI's ChatML, Qwen's and others'", "<|im_start|>", of_names("<|im_start|>", "\n", "<|im_end|>\n")},
-      {"llama3", "Llama 3's", "<|start_header_id|>",
-       of_names("<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>")},
-      {"zephyr", "Zephyr's, TinyLlama's", nullptr, of_names("<|", "|>\n", "</s>\n")},
-      {"alpaca",
-       "Alpaca's, Taori et al. (2023)",
-       nullptr,
-       {{"", "\n\n"}, {"### Instruction:\n", "\n\n"}, {"### Response:\n", "\n\n"}}},
+      {"plain", nullptr, {{"", "\n"}, {"User: ", "\n"}, {"Assistant: ", "\n"}}},
+      // OpenAI's, Qwen's and others'.
+      {"chatml", "<|im_start|>", of_names("<|im_start|>", "\n", "<|im_end|>\n")},
+      {"llama3", "<|start_header_id|>", of_names("<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>")},
+      // TinyLlama's, too.
+      {"zephyr", nullptr, of_names("<|", "|>\n", "</s>\n")},
+      // Taori et al. (2023).
+      {"alpaca", nullptr, {{"", "\n\n"}, {"### Instruction:\n", "\n\n"}, {"### Response:\n", "\n\n"}}},
   };
   return known;
 }
@@ -152,9 +148,8 @@ ChatTemplate ChatTemplate::from_json(const std::string& text) {
 }
 
 std::string ChatTemplate::to_jinja() const {
-  const auto literal = [](const std::string& text) {
-    return Json(text).dump();
-  };  // Jinja's strings have JSON's escapes
+  // Jinja's strings have JSON's escapes.
+  const auto literal = [](const std::string& text) { return Json(text).dump(); };
   std::string text = "{% for message in messages %}";
   for (size_t i = 0; i < std::size(kRoleNames); ++i) {
     const MessageFrame& own = frame(static_cast<Role>(i));

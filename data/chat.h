@@ -46,7 +46,6 @@ struct ChatTemplate {
 /// A template that is known by name.
 struct NamedChatTemplate {
   const char* name;
-  const char* doc;
   const char* sign;  ///< what stands in templates of its kind and in no others; nullptr: others look alike
   ChatTemplate frames;
 };

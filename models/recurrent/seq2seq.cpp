@@ -5,6 +5,7 @@
 #include <torch/utils.h>
 
 #include "core/error.h"
+#include "data/pairs.h"
 #include "models/beam_search.h"
 #include "models/decoding.h"
 #include "models/fused_linear.h"
@@ -23,12 +24,6 @@ void require_pairs(const DataSpec& data) {
   throw UsageError(fmt::format(
       "models/recurrent: {} has {}; recurrent_seq2seq wants pairs of texts, such as addition, reverse or pairs{}",
       data.dataset, data.describe(), data.kind == DataKind::tokens ? "; for one text take recurrent" : ""));
-}
-
-/// Which tokens (B, T) stand behind the first end token of their text.
-Tensor behind_end(const Tensor& tokens, int64_t end_token) {
-  const Tensor ends = tokens.eq(end_token).to(at::kLong);
-  return (ends.cumsum(/*dim=*/1) - ends).gt(0);
 }
 
 /// x (B, S) with the `count` (B) int64 first of each row, but for the last of them, in reverse.
@@ -74,13 +69,13 @@ Tensor RecurrentSeq2SeqImpl::enter(Embedding& embedding, const Tensor& tokens, R
 
 Tensor RecurrentSeq2SeqImpl::in_reading_order(const Tensor& x, const Tensor& of_tokens) const {
   if (!config_.reverse_source) return of_tokens;
-  return reversed(of_tokens, behind_end(x, end_token_).logical_not().sum(/*dim=*/1));
+  return reversed(of_tokens, up_to_end(x, end_token_).sum(/*dim=*/1));
 }
 
 RecurrentSeq2SeqImpl::Encoded RecurrentSeq2SeqImpl::encode_entered(const Tensor& x, const Tensor& entered,
                                                                    Rng* dropout) {
-  const Tensor absent = behind_end(x, end_token_);
-  const Tensor count = absent.logical_not().sum(/*dim=*/1);
+  const Tensor there = up_to_end(x, end_token_), absent = there.logical_not();
+  const Tensor count = there.sum(/*dim=*/1);
   const StackStates states = encoder_->forward(entered, encoder_->start(x.size(0)), config_.dropout, dropout);
   Encoded source{states.after(count - 1), {}};
   if (config_.attention != AttentionKind::none) {
@@ -155,7 +150,7 @@ Loss RecurrentSeq2SeqImpl::loss(const Batch& batch, Rng& rng, int64_t /*step*/) 
   const Encoded source = encode(batch.x, dropout);
   const Tensor z = logits(decode(source, before(batch.y), first_state(source), dropout).told);
   const Tensor costs = at::cross_entropy_loss(z.flatten(0, 1), batch.y.flatten(), /*weight=*/{}, at::Reduction::None);
-  const Tensor counts = behind_end(batch.y, end_token_).logical_not().flatten().to(costs.scalar_type());
+  const Tensor counts = up_to_end(batch.y, end_token_).flatten().to(costs.scalar_type());
   return {(costs * counts).sum() / counts.sum(), {}};
 }
 
